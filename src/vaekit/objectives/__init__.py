@@ -1,0 +1,1 @@
+"""Objectives: functionals of the log-ratio. One file each; the folder is the registry."""
