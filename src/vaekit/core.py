@@ -236,7 +236,6 @@ class Bound:
 
     loss: Tensor  # ()
     terms: Mapping[str, Tensor]  # each ()
-    critic: Tensor | None = None  # the loss of an objective's own parameters
 
 
 class Objective(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 Schedule = Literal["constant", "cosine", "step"]
@@ -33,3 +35,43 @@ def decay(kind: Schedule, progress: float, floor: float = 0.0) -> float:
     if kind == "step":
         return max(floor, 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01)
     return 1.0
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds(text: str) -> float:
+    """A duration in words as seconds.
+
+    >>> seconds("10m"), seconds("1h30m"), seconds("45"), seconds("2m20s")
+    (600.0, 5400.0, 45.0, 140.0)
+    """
+    text = text.strip().replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"a duration such as 90s, 10m or 1h30m is expected, got '{text}'")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often: after a number of steps, or of seconds."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Interval:
+        """
+        >>> Interval.parse("500 steps"), Interval.parse("30s")
+        (Interval(steps=500, seconds=None), Interval(steps=None, seconds=30.0))
+        """
+        if match := re.fullmatch(r"\s*(\d+)\s*steps?\s*", text):
+            return cls(steps=int(match[1]))
+        return cls(seconds=seconds(text))
+
+    def due(self, steps: int, elapsed: float) -> bool:
+        """Whether it is time, `steps` and `elapsed` seconds after the last time."""
+        return steps >= self.steps if self.steps is not None else elapsed >= (self.seconds or 0.0)

@@ -1,0 +1,83 @@
+"""Optimizers by name, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.engine.plan import Plan
+from vaekit.errors import ConfigError, near
+
+UNSUITED = {"LBFGS": "it needs a closure", "SparseAdam": "it needs sparse gradients"}
+EMA_EVERY = 8  # steps between updates of the average: 1/8 of the memory traffic for the same time constant
+
+
+def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
+    """Name → class of every optimizer of `torch.optim` that takes plain steps."""
+    classes = {name: value for name, value in vars(torch.optim).items() if inspect.isclass(value)}
+    return {
+        name: value
+        for name, value in classes.items()
+        if issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer and name not in UNSUITED
+    }
+
+
+def build_optimizer(plan: Plan, parameters: Iterable[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
+    """The optimizer of the plan, fused where it has a fused kernel for the device.
+
+    Raises `ConfigError` for an unknown name, an unknown option, or a value that the optimizer refuses.
+    """
+    known = optimizers()
+    if plan.optimizer not in known:
+        why = UNSUITED.get(plan.optimizer)
+        raise ConfigError(
+            f"train.optimizer: expected one of {', '.join(sorted(known))}; got '{plan.optimizer}'"
+            + (f", which cannot be used: {why}" if why else near(plan.optimizer, known))
+        )
+    kind = known[plan.optimizer]
+    allowed = set(inspect.signature(kind).parameters) - {"params", "lr"}
+    for name in plan.optimizer_options:
+        if name not in allowed:
+            raise ConfigError(
+                f"train.optimizer_options.{name}: {plan.optimizer} has no such option{near(name, allowed)}; "
+                f"it has {', '.join(sorted(allowed))}"
+            )
+    options = {name: tuple(v) if isinstance(v, list) else v for name, v in plan.optimizer_options.items()}
+    if "fused" in allowed and "fused" not in options and "foreach" not in options and device.type in ("cpu", "cuda"):
+        options["fused"] = True
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    try:
+        return kind(trained, lr=plan.lr, **options)  # type: ignore[call-arg]
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"train.optimizer_options: {plan.optimizer} refuses them: {error}") from None
+
+
+class Average:
+    """An exponential moving average of the parameters; buffers (codebooks, statistics) are copied.
+
+    The decay is warmed up as (1 + t) / (10 + t), so that the start is forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.source = model
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.pairs: tuple[list[Tensor], list[Tensor]] = (list(self.model.parameters()), list(model.parameters()))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the parameters after `step` steps; does nothing but once in `EMA_EVERY` steps."""
+        if step % EMA_EVERY:
+            return
+        decay = min(self.decay, (1 + step) / (10 + step)) ** EMA_EVERY
+        torch._foreach_lerp_(self.pairs[0], self.pairs[1], 1 - decay)
+
+    def current(self) -> nn.Module:
+        """The averaged model, with the buffers as they are now."""
+        for mine, theirs in zip(self.model.buffers(), self.source.buffers(), strict=True):
+            mine.copy_(theirs)
+        return self.model
