@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out, no probability. One file each; the folder is the registry."""

@@ -1,0 +1,50 @@
+"""The last layer: from features to the numbers that a distribution needs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.errors import ConfigError
+from vaekit.nets.shapes import Shape, grid, is_map, size
+
+
+class Head(nn.Module):
+    """Features `(N, *in_shape)` → numbers `(N, *out_shape)`: a 1×1 convolution between maps, else a linear layer."""
+
+    def __init__(self, in_shape: Shape, out_shape: Shape) -> None:
+        super().__init__()
+        self.out_shape = out_shape
+        self.pointwise = is_map(in_shape) and is_map(out_shape)
+        self.layer: nn.Linear | nn.Conv2d
+        if self.pointwise:
+            self.layer = nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1)
+        else:
+            self.layer = nn.Linear(size(in_shape), size(out_shape))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, *in_shape) → (N, *out_shape)."""
+        if self.pointwise:
+            return self.layer(features)  # type: ignore[no-any-return]
+        return self.layer(features.flatten(1)).reshape(-1, *self.out_shape)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_at(self, values: Tensor) -> None:
+        """Set the bias to `values`, `(*out_shape)`; a convolution has one bias a channel: the mean over the grid."""
+        bias = values.mean(dim=(1, 2)) if self.pointwise else values.flatten()
+        assert self.layer.bias is not None, "a head has a bias"
+        self.layer.bias.copy_(bias)
+
+
+def head(in_shape: Shape, out_shape: Shape) -> Head:
+    """The head between two shapes; two maps must have the same grid."""
+    if is_map(in_shape) and is_map(out_shape) and grid(in_shape) != grid(out_shape):
+        raise ConfigError(
+            f"expected a map of {_times(out_shape)} (height × width), got one of {_times(in_shape)}.\n"
+            f"  fix: use the shape ({out_shape[0]}, {in_shape[1]}, {in_shape[2]}), a vector, or another network"
+        )
+    return Head(in_shape, out_shape)
+
+
+def _times(shape: Shape) -> str:
+    return f"{shape[1]} × {shape[2]}"

@@ -1,0 +1,1 @@
+"""Posteriors q(z_l | z_<l, x, c). One file each; the folder is the registry."""

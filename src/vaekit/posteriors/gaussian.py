@@ -1,0 +1,71 @@
+"""The factorized normal posterior."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Given, Posterior, Proposal, full
+from vaekit.distributions import Gaussian as Normal
+from vaekit.errors import ConfigError
+from vaekit.nets.heads import head
+from vaekit.nets.shapes import Shape, grid, is_map, join, joined_shape
+
+_BOUND = 7.0
+
+
+class Gaussian(Posterior):
+    """q(z | ·) = N(μ, σ²) per site, with μ and log σ affine in the evidence (and state and context, side by side).
+
+    log σ = 7 tanh(s / 7): the identity near s = 0, within ±7, so that neither σ nor 1/σ² can overflow in a bad step;
+    unlike a clamp it keeps a gradient that leads back.
+
+    Args:
+        shape: one latent's shape: a vector `(d,)`, or a map `(c, h, w)` on the evidence's own grid.
+        evidence_shape: what the encoder yields for one example.
+        state_shape: the summary of the groups before this one, if any.
+        context_shape: the embedded context, if any.
+
+    Raises:
+        ConfigError: a latent map that does not have the evidence's grid; the message names that grid.
+
+    References:
+        Kingma, Welling (2014), Auto-encoding variational Bayes, appendix C.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Shape,
+        evidence_shape: Shape,
+        state_shape: Shape | None = None,
+        context_shape: Shape | None = None,
+    ) -> None:
+        super().__init__()
+        _check_grid(shape, evidence_shape)
+        self.as_map = is_map(shape) and is_map(evidence_shape)
+        given = [part for part in (evidence_shape, state_shape, context_shape) if part is not None]
+        joined = given[0] if len(given) == 1 else joined_shape(given, self.as_map)
+        self.head = head(joined, (2 * shape[0], *shape[1:]))
+
+    def forward(self, given: Given) -> Proposal:
+        """q(z | evidence, state, context), `(N, *shape)`."""
+        parts = [part for part in (given.evidence, given.state, given.context) if part is not None]
+        loc, raw = full(self.head(join(parts, self.as_map))).chunk(2, dim=1)
+        return Proposal(Normal(loc, bounded(raw)))
+
+
+def bounded(raw: Tensor) -> Tensor:
+    """log σ from an unbounded number, smoothly within ±7."""
+    return _BOUND * torch.tanh(raw / _BOUND)
+
+
+def _check_grid(shape: Shape, evidence_shape: Shape) -> None:
+    if len(shape) not in (1, 3):
+        raise ConfigError(f"expected a latent of shape (d,) or (channels, height, width), got {shape}.")
+    if is_map(shape) and is_map(evidence_shape) and grid(shape) != grid(evidence_shape):
+        height, width = evidence_shape[1:]
+        raise ConfigError(
+            f"expected a latent map on the encoder's grid, {height} × {width}, got the shape {shape}.\n"
+            f"  fix: use the shape ({shape[0]}, {height}, {width}), or a vector"
+        )

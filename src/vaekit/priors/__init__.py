@@ -1,0 +1,1 @@
+"""Priors p(z_l | z_<l, c). One file each; the folder is the registry."""
