@@ -1,0 +1,77 @@
+"""From a checked configuration and the facts of the data to a model: the one place where the families meet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.config import Component, Config
+from vaekit.core import DataSpec, Objective
+from vaekit.engine.runtime import seeded
+from vaekit.engine.validate import Split
+from vaekit.errors import ConfigError
+from vaekit.model import VAE, Encoder, Group
+from vaekit.nets.shapes import output_shape
+
+MEAN_EXAMPLES = 2000  # of the training data, from which outputs start at the data's mean
+
+
+def build_objective(config: Config) -> Objective:
+    """The objective of a configuration."""
+    objective: Objective = config.objective.build()
+    return objective
+
+
+def build_model(config: Config, spec: DataSpec, mean: Tensor | None = None) -> VAE:
+    """The model of a configuration for data of a kind, with weights drawn from the plan's seed.
+
+    `mean` is the mean of the raw training data, `(*shape)`, at which the decoder's outputs start.
+    Raises `ConfigError` or `DataError` where the parts do not fit the data or each other; the message names the part.
+    """
+    with seeded(config.train.seed):
+        return assemble(config, spec, mean)
+
+
+def assemble(config: Config, spec: DataSpec, mean: Tensor | None) -> VAE:
+    """One latent group `z`, its networks sized by what they are given."""
+    shape, parts = config.model.latent, config.model
+    encoder = build_net(parts.encoder, "model.encoder", spec.shape, None)
+    features = output_shape(encoder, spec.shape)
+    decoder = build_net(parts.decoder, "model.decoder", shape, spec.shape[1:] if len(spec.shape) == 3 else None)
+    prior = at("model.prior", parts.prior, shape=shape, state_shape=None)
+    posterior = at("model.posterior", parts.posterior, shape=shape, evidence_shape=features, state_shape=None)
+    likelihood = at(
+        "model.likelihood",
+        parts.likelihood,
+        spec=spec,
+        features=output_shape(decoder, shape),
+        decoder=decoder,
+        mean=mean,
+    )
+    return VAE(Encoder(encoder), [Group("z", prior, posterior)], likelihood)
+
+
+def build_net(component: Component, path: str, in_shape: tuple[int, ...], grid: tuple[int, ...] | None) -> nn.Module:
+    """A network for inputs of a shape; `grid` is the height and width its features must have, None: its own choice."""
+    net: nn.Module = at(path, component, in_shape=in_shape, grid=grid)
+    return net
+
+
+def at(path: str, component: Component, **runtime: object) -> nn.Module:
+    """Build a component; what it refuses is reported with its place in the configuration."""
+    try:
+        built: nn.Module = component.build(**runtime)
+    except ConfigError as error:
+        raise type(error)(f"{path} ({component.name}): {error}") from None
+    return built
+
+
+def mean_of(rows: Split) -> Tensor:
+    """The mean of raw examples, `(*shape)`, over an even choice of at most `MEAN_EXAMPLES`."""
+    count = min(len(rows), MEAN_EXAMPLES)
+    order = torch.linspace(0, len(rows) - 1, count).long()
+    total, seen = torch.zeros(()), 0
+    for batch in rows.batches(order, 500):
+        assert isinstance(batch.x, Tensor), "named parts have no common mean"
+        total, seen = total + batch.x.float().sum(0), seen + len(batch)
+    return total / max(1, seen)

@@ -1,0 +1,69 @@
+"""The held-out bound that selects the best weights: the plain ELBO, in float32, with the same noise every time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Batch, sum_sites
+from vaekit.engine.runtime import Runtime, seeded
+from vaekit.model import VAE
+
+NOISE = 20_140_501  # the seed of every validation: figures of different epochs differ by the weights alone
+
+
+class Split(Protocol):
+    """What the engine asks of one split of the data."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, order: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]: ...
+
+
+class Splits(Protocol):
+    """What the engine asks of a data set; a test split is none of its business."""
+
+    @property
+    def train(self) -> Split: ...
+
+    @property
+    def validation(self) -> Split: ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Means over a held-out split, in nats per example, and the standard error of the ELBO."""
+
+    elbo_nats: float
+    stderr: float
+    log_likelihood_nats: float
+    kl_nats: float
+    n: int
+
+
+@torch.no_grad()
+def held_out(model: VAE, rows: Split, runtime: Runtime, batch_size: int = 500) -> HeldOut:
+    """The ELBO of `rows` with one sample an example."""
+    model.eval()
+    log_likelihood, kl = [], []
+    with seeded(NOISE, runtime.device):
+        for batch in rows.batches(torch.arange(len(rows)), batch_size):
+            trace = model(model.likelihood.prepare(batch))
+            log_likelihood.append(trace.expect(sum_sites(trace.log_likelihood())))
+            kl.append(torch.stack([trace.expect(sum_sites(value)) for value in trace.kl().values()]).sum(0))
+    model.train()
+    scores, costs = torch.cat(log_likelihood).double(), torch.cat(kl).double()  # (n,)
+    elbo = scores - costs
+    spread = elbo.std(correction=1).item() if len(elbo) > 1 else math.nan
+    return HeldOut(
+        elbo_nats=elbo.mean().item(),
+        stderr=spread / math.sqrt(len(elbo)),
+        log_likelihood_nats=scores.mean().item(),
+        kl_nats=costs.mean().item(),
+        n=len(elbo),
+    )

@@ -1,0 +1,236 @@
+"""From data to a trained model: make, resume or extend a run."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+
+from vaekit import recipes
+from vaekit import run as runs
+from vaekit.build import build_model, build_objective, mean_of
+from vaekit.config import Config
+from vaekit.data import detect, from_arrays
+from vaekit.data.dataset import Dataset
+from vaekit.engine import checkpoint
+from vaekit.engine.fit import Fitted, Hook, fit
+from vaekit.engine.runtime import Runtime
+from vaekit.errors import ConfigError, RunError
+from vaekit.model import VAE
+from vaekit.run import Run, RunInfo
+from vaekit.schedules import seconds
+
+# What may change when a run is resumed: how long and how often, never the mathematics.
+EXTENDABLE = ("epochs", "time", "patience", "checkpoint", "validate_every", "max_skipped")
+
+
+def train(
+    what: str | Path | Mapping[str, Any],
+    data: Any = None,
+    *,
+    data_dir: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    init_from: str | Path | Run | None = None,
+    hooks: Sequence[Hook] = (),
+    started: float | None = None,
+) -> Run:
+    """Train a model and keep it as a run.
+
+    Args:
+        what: a recipe's name (`digits`), the path of a YAML file, or a nested mapping of the same form.
+        data: instead of the recipe's data: a path (a folder of images, `.npy`, `.npz`), or an array, tensor or list of
+            PIL images in hand, `(n, ...)`, or a pair `(x, labels)`.
+        data_dir: where named data sets lie, instead of the environment variable `VAEKIT_DATA`.
+        overrides: `a.b=c` each, as `--set` on the command line.
+        out: the run's directory; by default `runs/NAME`, numbered if that is taken. It is never overwritten.
+        init_from: a run, or its directory, whose weights training starts from (fine-tuning).
+        hooks: called with the engine's events; they only observe.
+        started: the `time.perf_counter()` from which a wall-clock budget counts.
+
+    Raises:
+        ConfigError, DataError, RunError, TrainingError: as their docstrings say.
+    """
+    started = clock.perf_counter() if started is None else started
+    config, dataset = open_for(what, data, data_dir, overrides)
+    model = build_model(config, dataset.spec, mean_of(dataset.train))
+    if init_from is not None:
+        start_from(model, init_from)
+    info = describe(config, dataset, model)
+    path = new_directory(out, config.name)
+    runs.write_config(path, config)
+    runs.write_info(path, info)
+    return carry_out(config, dataset, model, info, path, hooks=hooks, started=started)
+
+
+def resume(
+    path: str | Path,
+    *,
+    what: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    time: str | None = None,
+    hooks: Sequence[Hook] = (),
+    started: float | None = None,
+) -> Run:
+    """Go on with a run from its last checkpoint, to the bit; longer than planned where `overrides` or `time` say so.
+
+    `time` is counted from now. Raises `RunError` if another configuration or other data is asked for, or if there is
+    nothing left to do.
+    """
+    path = Path(path)
+    started = clock.perf_counter() if started is None else started
+    info, before = runs.read_info(path), runs.read_config(path)
+    record = checkpoint.load(path / runs.LAST)[1]
+    extra = [*overrides, f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else list(overrides)
+    config = extended(before, what, extra, path)
+    if info.reason in ("finished", "time", "patience") and config == before:
+        raise RunError(
+            f"{path}: training has ended already ({info.reason}, epoch {record['epoch']}).\n"
+            f"  fix: to train longer: --resume {path} --set train.epochs={2 * record['epoch']}, or --time 10m"
+        )
+    dataset = runs.open_data(before, info)
+    model = build_model(config, dataset.spec)
+    runs.write_config(path, config)
+    runs.write_info(path, replace(info, reason=""))
+    return carry_out(config, dataset, model, info, path, hooks=hooks, started=started, going_on=True)
+
+
+def carry_out(
+    config: Config,
+    dataset: Dataset,
+    model: VAE,
+    info: RunInfo,
+    path: Path,
+    *,
+    hooks: Sequence[Hook],
+    started: float,
+    going_on: bool = False,
+) -> Run:
+    """Fit, and write down how it ended."""
+    objective = build_objective(config)
+    fitted = fit(model, objective, dataset, config.train, directory=path, hooks=hooks, resume=going_on, started=started)
+    info = ended(info, fitted)
+    runs.write_info(path, info)
+    return Run(fitted.model, objective, config, info, fitted.history, path, dataset)
+
+
+def ended(info: RunInfo, fitted: Fitted) -> RunInfo:
+    """The run's facts after training."""
+    return replace(
+        info, reason=fitted.reason, steps=fitted.steps, seconds=round(fitted.seconds, 2), skipped=fitted.skipped
+    )
+
+
+def open_for(
+    what: str | Path | Mapping[str, Any], data: Any, data_dir: str | Path | None, overrides: Sequence[str]
+) -> tuple[Config, Dataset]:
+    """The configuration and the data that were asked for."""
+    raw = recipes.read(what)
+    in_hand = data is not None and not isinstance(data, str | Path)
+    if isinstance(data, str | Path):
+        source, params = detect(Path(data))
+        kept = raw.values.get("data") if isinstance(raw.values.get("data"), dict) else {}
+        same = kept if kept.get("name") == source else {}
+        raw.values["data"] = {**same, "name": source, **params}
+        raw.places["data"] = "--data"
+    elif in_hand:
+        raw.values["data"] = {"name": "array", "path": None}
+    if data_dir is not None and not in_hand:
+        recipes.put(raw, "data.data_dir", str(data_dir))
+    config = recipes.resolve(raw, overrides)
+    if not in_hand:
+        return config, config.data.build().load()
+    x, labels = data if isinstance(data, tuple) else (data, None)
+    return config, from_arrays(x, labels, name="memory")
+
+
+def describe(config: Config, dataset: Dataset, model: VAE) -> RunInfo:
+    """What is known of a run before training."""
+    runtime = Runtime.choose(config.train.device, config.train.precision)
+    return RunInfo(
+        name=config.name,
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        sizes={"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
+        spec=dataset.spec,
+        preparation=dataset.preparation,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        device=str(runtime.device),
+        precision=runtime.precision,
+        in_memory=config.data.params.get("path", "") is None,
+        remarks=tuple(dataset.remarks),
+    )
+
+
+def start_from(model: VAE, source: str | Path | Run) -> None:
+    """Copy the weights of another run. Raises `RunError` if the models differ."""
+    other = source if isinstance(source, Run) else runs.load(source)
+    weights = other.model.state_dict()
+    checkpoint.load_weights(model, weights, other.path or Path(other.name))
+
+
+def extended(before: Config, what: Any, overrides: Sequence[str], path: Path) -> Config:
+    """The stored configuration with what may change changed. Raises `RunError` for anything else."""
+    raw = recipes.read(what) if what is not None else recipes.read(before.as_dict())
+    raw.name = before.name
+    if what is not None:
+        raw.values.setdefault("data", {})
+    config = recipes.resolve(raw, overrides)
+    if what is not None:
+        config = replace(config, data=before.data)
+    changed = [key for key, value in flat(config.as_dict()).items() if flat(before.as_dict()).get(key) != value]
+    changed += [key for key in flat(before.as_dict()) if key not in flat(config.as_dict())]
+    forbidden = [key for key in changed if key not in {f"train.{name}" for name in EXTENDABLE}]
+    if forbidden:
+        lines = [f"  {key}: the run has {shown(before, key)}, asked for {shown(config, key)}" for key in forbidden]
+        raise RunError(
+            f"{path}: --resume goes on with the same configuration; these keys differ:\n"
+            + "\n".join(lines)
+            + f"\n  fix: leave them as they are, or begin a new run from these weights: --init-from {path}"
+        )
+    return config
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def shown(config: Config, key: str) -> str:
+    """A value for a message."""
+    return repr(flat(config.as_dict()).get(key))
+
+
+def new_directory(out: str | Path | None, name: str) -> Path:
+    """Make the run's directory. Raises `RunError` if it holds something, or cannot be made."""
+    path = Path(out) if out is not None else numbered(Path("runs") / name)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(
+            f"{path}: exists already and is not overwritten.\n"
+            f"  fix: another --out, or go on with it: vaekit train --resume {path}"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path}: the run's directory cannot be made ({error.strerror}).\n  fix: another --out"
+        ) from None
+    return path
+
+
+def numbered(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, ... that is not there yet."""
+    number, candidate = 1, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+__all__ = ["ConfigError", "resume", "train"]
