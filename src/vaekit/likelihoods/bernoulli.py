@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from vaekit.core import DataSpec, Given
 from vaekit.distributions import Bernoulli as Binary
 from vaekit.errors import DataError
-from vaekit.likelihoods.decoded import Decoded, need_levels
+from vaekit.likelihoods.base import Decoded, need_levels
 
 
 class Bernoulli(Decoded):

@@ -1,0 +1,136 @@
+"""A residual network, for images of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Len
+from torch import Tensor, nn
+
+from vaekit.nets.activations import Activation, activation
+from vaekit.nets.maps import Grid, Root, Upsample, halve, need_map, normalisation, pyramid, zeroed
+from vaekit.nets.shapes import Shape
+
+
+class Resnet(nn.Module):
+    """Stages of pre-activation residual blocks; the grid halves (doubles, in a decoder) between stages.
+
+    The first stage works on the grid of the data (or, with a `stride`, on a coarser one), each further stage on half of it.
+    Every block starts as the identity. Features are maps: `(channels[-1], h, w)` of an encoder on the coarsest grid,
+    `(channels[0], *grid)` of a decoder.
+
+    Args:
+        channels: of every stage, from the data's side inwards; a decoder goes through them backwards.
+        blocks: residual blocks in a stage.
+        stride: how much coarser than the data the first stage is: 1, 2 or 4 (much faster on large images).
+        activation: before every convolution in a block.
+        norm: `none`, or `group` (of channels, within an example).
+        squeeze: scale each block's channels by a function of their means over the grid.
+        in_shape: shape of one input: the image of an encoder; of a decoder a latent vector, or a map on its coarsest grid.
+        grid: height and width that a decoder must reach; None for an encoder.
+
+    Raises:
+        ConfigError: vectors where images are needed; a latent map on another grid (the message names the right one).
+
+    References:
+        He, Zhang, Ren, Sun (2016), Identity mappings in deep residual networks.
+        Hu, Shen, Sun (2018), Squeeze-and-excitation networks.
+        Goyal et al. (2017), Accurate, large minibatch SGD, section 5.1 (the last layer of a block starts at zero).
+    """
+
+    def __init__(
+        self,
+        channels: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1)] = (32, 64),
+        blocks: Annotated[int, Ge(1)] = 2,
+        stride: Literal[1, 2, 4] = 1,
+        activation: Activation = "silu",
+        norm: Literal["none", "group"] = "group",
+        squeeze: bool = False,
+        *,
+        in_shape: Shape,
+        grid: Grid | None = None,
+    ) -> None:
+        super().__init__()
+        need_map("resnet", in_shape, grid)
+        style = _Style(list(channels), blocks, stride.bit_length() - 1, activation, norm, squeeze)
+        self.body = nn.Sequential(*(style.down(in_shape) if grid is None else style.up(in_shape, grid)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *in_shape) → (N, *features)."""
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How the stages of a network look; `halvings` of the grid come before the first stage."""
+
+    channels: list[int]
+    blocks: int
+    halvings: int
+    act: Activation
+    norm: str
+    squeeze: bool
+
+    def down(self, in_shape: Shape) -> list[nn.Module]:
+        """From the data to the coarsest grid."""
+        first = self.channels[0]
+        parts: list[nn.Module] = (
+            [halve(in_shape[0], first)] if self.halvings else [nn.Conv2d(in_shape[0], first, kernel_size=3, padding=1)]
+        )
+        parts += [halve(first, first) for _ in range(self.halvings - 1)]
+        for stage, width in enumerate(self.channels):
+            parts += [halve(self.channels[stage - 1], width)] if stage else []
+            parts += self.stage(width)
+        return parts + self.finish(self.channels[-1])
+
+    def up(self, in_shape: Shape, grid: Grid) -> list[nn.Module]:
+        """From the coarsest grid to the data."""
+        depth, first = len(self.channels), self.channels[0]
+        grids = pyramid(grid, self.halvings + depth - 1)
+        parts: list[nn.Module] = [Root(in_shape, self.channels[-1], grids[-1])]
+        for stage in reversed(range(depth)):
+            parts += self.stage(self.channels[stage])
+            if stage:
+                parts.append(Upsample(self.channels[stage], self.channels[stage - 1], grids[self.halvings + stage - 1]))
+        for level in reversed(range(self.halvings)):
+            parts += [*self.finish(first), Upsample(first, first, grids[level])]
+        return parts + self.finish(first)
+
+    def stage(self, width: int) -> list[nn.Module]:
+        """The blocks on one grid."""
+        return [_Block(width, self) for _ in range(self.blocks)]
+
+    def finish(self, width: int) -> list[nn.Module]:
+        """What pre-activation blocks leave open."""
+        return [*([normalisation(self.norm, width)] if self.norm != "none" else []), activation(self.act)]
+
+
+class _Block(nn.Module):
+    """x + conv(act(norm(conv(act(norm(x)))))), optionally with its channels rescaled."""
+
+    def __init__(self, width: int, style: _Style) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *style.finish(width),
+            nn.Conv2d(width, width, kernel_size=3, padding=1),
+            *style.finish(width),
+            zeroed(nn.Conv2d(width, width, kernel_size=3, padding=1)),
+        )
+        self.squeeze = _Squeeze(width) if style.squeeze else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.squeeze(self.body(x))  # type: ignore[no-any-return]
+
+
+class _Squeeze(nn.Module):
+    """Each channel times a number in (0, 2) that depends on the means of all channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        narrow = max(width // 4, 4)
+        self.gate = nn.Sequential(nn.Linear(width, narrow), nn.SiLU(), nn.Linear(narrow, width), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.gate(x.mean(dim=(2, 3)))
+        return x * (2 * gate)[..., None, None]
