@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -24,7 +25,15 @@ from vaekit.engine.plan import Plan
 from vaekit.errors import ConfigError, near
 
 RECIPES = Path(__file__).parent / "configs"
-FAMILIES = ("data", "nets", "posteriors", "priors", "likelihoods", "objectives")
+# Family → the method that makes a class of its folder a member (and not a helper of members).
+FAMILIES = {
+    "data": "load",
+    "nets": "forward",
+    "posteriors": "forward",
+    "priors": "forward",
+    "likelihoods": "forward",
+    "objectives": "__call__",
+}
 PARTS = {
     "encoder": "nets",
     "decoder": "nets",
@@ -98,13 +107,16 @@ class Config:
 
 @cache
 def members(family: str) -> dict[str, str]:
-    """Name → module of every member of a family: the files of its folder that hold a class of the file's name."""
+    """Name → module of every member of a family: files with a class of the file's name and the family's method.
+
+    The files are read, not imported: listing a family loads nothing.
+    """
     package = importlib.import_module(f"vaekit.{family}")
     found = {}
     for module in pkgutil.iter_modules(package.__path__):
         path = f"vaekit.{family}.{module.name}"
         text = (Path(package.__path__[0]) / f"{module.name}.py").read_text(encoding="utf-8")
-        if f"class {camel(module.name)}(" in text or f"class {camel(module.name)}:" in text:
+        if re.search(rf"^class {camel(module.name)}\b", text, re.M) and f"    def {FAMILIES[family]}(" in text:
             found[module.name.replace("_", "-") if family == "data" else module.name] = path
     return found
 

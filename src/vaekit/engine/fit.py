@@ -154,7 +154,6 @@ class Reporter:
     def epoch_end(self, record: dict[str, Any]) -> None:
         """Tell the hooks of a finished epoch."""
         self.send(EpochEnd(record))
-        self.last, self.images = time.perf_counter(), self.training.state.images
 
     def send(self, event: Event) -> None:
         for hook in self.hooks:

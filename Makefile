@@ -1,0 +1,48 @@
+# The two commands: `make demo` and `make test`. Both make the environment first.
+#
+#   make install   the environment alone, in .venv
+#   make demo      train, evaluate and report on the embedded digits: no network needed beyond the package index
+#   make test      the tests
+#   make lint      formatting, lint and types
+#
+# TORCH chooses another build of torch: make install TORCH='torch==2.13.0 --index-url URL-of-a-CUDA-wheel-index'
+# PYTHON chooses the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: install demo test lint format clean
+
+install: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'vaekit needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: install
+	$(BIN)/vaekit train digits --out $(DEMO)
+	$(BIN)/vaekit evaluate $(DEMO)
+	$(BIN)/vaekit report $(DEMO)
+
+test: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: install
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
