@@ -6,5 +6,19 @@ None of them validates its arguments (locally, never globally): likelihoods chec
 from vaekit.distributions.bernoulli import Bernoulli
 from vaekit.distributions.central import central
 from vaekit.distributions.gaussian import Gaussian, StandardNormal
+from vaekit.distributions.joint import Joint
+from vaekit.distributions.levels import Levels
+from vaekit.distributions.logistic import DiscretizedLogistic
+from vaekit.distributions.logistic_mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
 
-__all__ = ["Bernoulli", "Gaussian", "StandardNormal", "central"]
+__all__ = [
+    "Bernoulli",
+    "CoupledLogisticMixture",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Gaussian",
+    "Joint",
+    "Levels",
+    "StandardNormal",
+    "central",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 from typing import final
@@ -20,11 +21,13 @@ class Decoded(Likelihood):
     """A likelihood whose parameters are `head(decoder(state, context))`. Derived classes say what they mean.
 
     Args:
-        numbers: how many numbers a site needs: the head gives `(numbers · channels, ...)`.
+        numbers: how many numbers a site needs.
         spec: what the data is.
         features: the decoder's output shape.
         decoder: the network from the latent state to features.
     """
+
+    fill: Tensor
 
     def __init__(self, numbers: int, spec: DataSpec, features: Shape, decoder: nn.Module) -> None:
         super().__init__()
@@ -32,9 +35,8 @@ class Decoded(Likelihood):
         self.numbers = numbers
         self.decoder = decoder
         self.head = head(features, (numbers * spec.shape[0], *spec.shape[1:]))
-        self.register_buffer("fill", per_site(spec.mean if spec.levels is None else (0.0,), spec), persistent=False)
-
-    fill: Tensor
+        fill = per_site(spec.mean, spec) if spec.levels is None else torch.zeros(())
+        self.register_buffer("fill", fill, persistent=False)
 
     @final
     def parameters_given(self, given: Given) -> Tensor:
@@ -58,18 +60,17 @@ class Decoded(Likelihood):
     def convert(self, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor | float]:
         """Raw data without gaps `(B, *shape)` → model units, and log |d units / d raw| per site."""
 
-    @torch.no_grad()
-    def start_at(self, values: Tensor) -> None:
-        """Start the first number of every site at `values` `(*shape)`, the others at zero."""
-        rest = values.new_zeros((self.numbers - 1) * self.spec.shape[0], *self.spec.shape[1:])
-        self.head.start_at(torch.cat([values, rest]))
+    @final
+    def start_at(self, numbers: Tensor) -> None:
+        """Let the head start with these numbers for every site, `(numbers, *shape)`."""
+        self.head.start_at(numbers.expand(self.numbers, *self.spec.shape).flatten(0, 1))
 
 
 def per_site(values: tuple[float, ...], spec: DataSpec) -> Tensor:
     """Statistics of the data (one number, or one for every channel or column), so that they broadcast to `shape`."""
     if len(values) not in (1, spec.shape[0]):
         raise DataError(
-            f"expected 1 or {spec.shape[0]} values of mean and scale for data {spec.shape}, got {len(values)}."
+            f"expected 1 or {spec.shape[0]} values of mean and scale for data of shape {spec.shape}, got {len(values)}."
         )
     return torch.tensor(values, dtype=torch.float32).reshape(-1, *[1] * (len(spec.shape) - 1))
 
@@ -80,9 +81,26 @@ def need_levels(spec: DataSpec, name: str, instead: str) -> int:
         raise DataError(
             f"likelihood '{name}' needs data with levels (integers 0 … K−1), got continuous data.\n  fix: use {instead}"
         )
+    if spec.levels < 2:
+        raise DataError(f"likelihood '{name}' needs data with at least 2 levels, got {spec.levels}: it is constant.")
     return spec.levels
+
+
+def unit(levels: Tensor, count: int) -> Tensor:
+    """Levels 0 … K−1 → evenly spaced numbers on [−1, 1]."""
+    return levels.float() * (2 / (count - 1)) - 1
+
+
+def levels_of(x: Tensor, count: int) -> Tensor:
+    """Numbers on [−1, 1] → levels 0 … K−1 (not rounded)."""
+    return (x + 1) * ((count - 1) / 2)
 
 
 def floored(raw: Tensor, floor: float) -> Tensor:
     """A number above `floor`, smoothly: far above it is `raw` itself, and the gradient never vanishes altogether."""
     return floor + F.softplus(raw - floor)
+
+
+def unfloored(value: float, floor: float) -> float:
+    """The raw number that `floored` turns into `value`."""
+    return floor + math.log(math.expm1(value - floor))
