@@ -81,7 +81,17 @@ def kill_at_random(context: ForkServerContext, directory: Path, dice: random.Ran
 @pytest.mark.slow
 def test_killed_twenty_times(tmp_path: Path) -> None:
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["small", "pytest", "vaekit.likelihoods.bernoulli", "vaekit.nets.mlp", "vaekit.objectives.elbo"])
+    context.set_forkserver_preload(
+        [
+            "torch._dynamo",
+            "pytest",
+            "vaekit.engine.fit",
+            "vaekit.build",
+            "vaekit.likelihoods.bernoulli",
+            "vaekit.nets.mlp",
+            "vaekit.objectives.elbo",
+        ]
+    )
     dice = random.Random(11)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     straight.mkdir()

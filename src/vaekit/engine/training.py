@@ -126,7 +126,8 @@ class Training:
         shuffle = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + self.state.epoch)
         order = torch.randperm(len(self.data.train), generator=shuffle)
         whole = self.steps_per_epoch * self.plan.accumulate * self.batch_size
-        return self.data.train.batches(order[self.state.position * self.batch_size : whole], self.batch_size)
+        rest = order[self.state.position * self.batch_size : whole]
+        return self.data.train.batches(rest, self.batch_size) if len(rest) else iter(())
 
     def advance(self, batch: Batch) -> None:
         """Forward and backward on one batch; every `accumulate`-th time an update of the weights."""
