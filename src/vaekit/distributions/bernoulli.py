@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
@@ -22,10 +20,6 @@ class Bernoulli(TorchBernoulli):
     def __init__(self, logits: Tensor) -> None:
         self.logits = self._param = logits
         Distribution.__init__(self, logits.shape, validate_args=False)
-
-    def expand(self, batch_shape: _size, _instance: Any = None) -> Bernoulli:
-        """The same distribution, with repeated rows or sites."""
-        return Bernoulli(self.logits.expand(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """x l − log(1 + eˡ), per site."""

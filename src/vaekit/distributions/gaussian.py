@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -30,10 +29,6 @@ class Gaussian(Normal):
     def scale(self) -> Tensor:  # type: ignore[override]
         """σ."""
         return self.log_scale.exp()
-
-    def expand(self, batch_shape: _size, _instance: Any = None) -> Gaussian:
-        """The same distribution, with repeated rows or sites."""
-        return Gaussian(self.loc.expand(batch_shape), self.log_scale.expand(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(x; μ, σ²), per site."""
@@ -72,10 +67,6 @@ class StandardNormal(Normal):
     def scale(self) -> Tensor:  # type: ignore[override]
         """Ones (one number, expanded)."""
         return self.like.new_ones(()).expand(self.batch_shape)
-
-    def expand(self, batch_shape: _size, _instance: Any = None) -> StandardNormal:
-        """The same distribution, with repeated rows or sites."""
-        return StandardNormal(batch_shape, self.like)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(x; 0, 1), per site."""

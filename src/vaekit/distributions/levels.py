@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
@@ -28,10 +26,6 @@ class Levels(Distribution):
         self.logits = logits
         self.levels = logits.shape[1]
         super().__init__(Size((logits.shape[0], *logits.shape[2:])), validate_args=False)
-
-    def expand(self, batch_shape: _size, _instance: Any = None) -> Levels:
-        """The same distribution, with repeated rows."""
-        return Levels(self.logits.expand(batch_shape[0], self.levels, *batch_shape[1:]))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x), per site, for x on the levels −1 … 1."""

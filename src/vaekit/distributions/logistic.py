@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
@@ -38,10 +36,6 @@ class DiscretizedLogistic(Distribution):
         self.log_scale = log_scale
         self.levels = levels
         super().__init__(loc.shape, validate_args=False)
-
-    def expand(self, batch_shape: _size, _instance: Any = None) -> DiscretizedLogistic:
-        """The same distribution, with repeated rows or sites."""
-        return DiscretizedLogistic(self.loc.expand(batch_shape), self.log_scale.expand(batch_shape), self.levels)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x), per site, for x on the levels −1 … 1."""

@@ -33,12 +33,6 @@ class DiscretizedLogisticMixture(Distribution):
         self.levels = levels
         super().__init__(Size((loc.shape[0], *loc.shape[2:])), validate_args=False)
 
-    def expand(self, batch_shape: _size, _instance: Any = None) -> DiscretizedLogisticMixture:
-        """The same distribution, with repeated rows."""
-        shape = (batch_shape[0], self.loc.shape[1], *batch_shape[1:])
-        logits, loc, log_scale = (part.expand(shape) for part in (self.logits, self.loc, self.log_scale))
-        return DiscretizedLogisticMixture(logits, loc, log_scale, self.levels)
-
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x), per site, for x on the levels −1 … 1."""
         parts = log_mass(value.unsqueeze(1), self.loc, self.log_scale, self.levels)
