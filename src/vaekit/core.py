@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -57,6 +57,10 @@ class DataSpec:
 class Batch:
     """What data yields. `mask` is 1 where a value was observed; `observed` holds (partly) observed latent groups by name.
 
+    `x` is a tensor, or named parts (the columns of a mixed table, modalities); the sites of parts stand side by side in the
+    order of `x`. A mask broadcasts to the sites of log p(x | z); a part's mask has that part's shape, and a part without
+    one was observed.
+
     `log_det` is log |dx/d data| of the preparation, per site: it turns densities of the prepared `x` into densities (or
     probabilities) of the data in its own units. `index` are row numbers, so that outputs stay in input order.
     """
@@ -84,7 +88,7 @@ class Given:
 
     def without_evidence(self) -> Given:
         """The view of a prior or a likelihood."""
-        return replace(self, evidence=None, observed={})
+        return Given(rows=self.rows, state=self.state, context=self.context)
 
 
 class Conditional(nn.Module, ABC):
@@ -111,9 +115,10 @@ class Likelihood(Conditional):
 class Proposal:
     """What a posterior proposes: q, and what else the loop and the objectives need to know.
 
-    `z` is a value already drawn (bottom-up inference); `enumerate` lists all K values `(K, *latent)` to sum over instead
-    of sampling; `penalties` are further terms of a loss in nats, `(N,)` each, never part of a reported bound; `code` are
-    the indices of a quantized group.
+    `z` is a value that was drawn together with q (a flow run forwards, bottom-up inference): q may depend on it, so the KL
+    is estimated from it, never taken in closed form. (Straight-through values are not that: `q.rsample()` gives them.)
+    `enumerate` lists all K values `(K, *latent)` to sum over instead of sampling; `penalties` are further terms of a loss
+    in nats, `(N,)` each, never part of a reported bound; `code` are the indices of a quantized group.
     """
 
     q: Distribution
@@ -144,6 +149,7 @@ class Latent:
     q_path: Distribution | None = None  # q re-scored with detached parameters
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     enumerated: bool = False
+    drawn: bool = False  # z came with q: no closed form
     code: Tensor | None = None
 
     def log_p(self) -> Tensor:
@@ -159,10 +165,18 @@ class Latent:
     def kl(self) -> Tensor:
         """KL[q ‖ p] where a closed form is registered, else the one-sample estimate log q − log p, (N, *sites)."""
         assert self.q is not None, f"group '{self.name}' was not inferred"
+        if self.drawn:
+            return self.sampled_kl()
         try:
             return kl_divergence(self.q, self.p)
         except NotImplementedError:
-            return self.log_q() - self.log_p()
+            return self.sampled_kl()
+
+    def sampled_kl(self) -> Tensor:
+        """log q(z) − log p(z) at the recorded z, with the sites that both have, (N, *sites)."""
+        log_q, log_p = self.log_q(), self.log_p()
+        keep = min(log_q.ndim, log_p.ndim)
+        return sum_sites(log_q, keep) - sum_sites(log_p, keep)
 
 
 @dataclass(frozen=True)
@@ -177,17 +191,27 @@ class Trace:
 
     def rows_to_samples(self, values: Tensor) -> Tensor:
         """(N, *sites) → (S, B, *sites)."""
-        return values.unflatten(0, (self.samples, -1))
+        return values.reshape(self.samples, len(self.batch), *values.shape[1:])
 
     def log_likelihood(self) -> Tensor:
-        """log p(x | z, c) in the data's units, zero where x was not observed, (S, B, *sites)."""
-        x, mask = self.batch.x, self.batch.mask
-        if self.samples > 1:
-            x = repeat(x, self.samples)
-        values = self.rows_to_samples(self.likelihood.log_prob(x))  # type: ignore[arg-type]
+        """log p(x | z, c) in the data's units, zero where x was not observed, (S, B, *sites).
+
+        What lies under the mask must be finite (`Likelihood.prepare` fills it): NaN · 0 is NaN in a gradient.
+        """
+        x = repeat(self.batch.x, self.samples)
+        values = self.rows_to_samples(self.likelihood.log_prob(x))
         if isinstance(self.batch.log_det, Tensor) or self.batch.log_det:
-            values = values + self.batch.log_det
-        return values if mask is None else torch.where(flat_mask(mask, values), values, 0.0)
+            values = values + self.log_det(values)
+        if self.batch.mask is None:
+            return values
+        return torch.where(site_mask(self.batch.mask, self.batch.x, values), values, 0.0)
+
+    def log_det(self, values: Tensor) -> Tensor | float:
+        """log |dx/d data| for the sites of `values` (S, B, *sites): summed over what is not a site there."""
+        x, log_det, keep = self.batch.x, self.batch.log_det, values.ndim - 1
+        if isinstance(x, Tensor) and x.ndim > keep:
+            return sum_sites(torch.as_tensor(log_det, dtype=values.dtype, device=values.device).expand_as(x), keep)
+        return log_det
 
     def kl(self) -> dict[str, Tensor]:
         """Group name → KL[q ‖ p] per site, (S, B, *sites)."""
@@ -203,11 +227,13 @@ class Trace:
 
     def log_ratio(self, path: bool = False) -> Tensor:
         """log p(x, z | c) − log q(z | x, c) at the sampled z, (S, B)."""
-        total = sum_sites(self.log_likelihood())
-        for latent in self.latents:
-            total = total + sum_sites(self.rows_to_samples(latent.log_p()))
-            total = total - sum_sites(self.rows_to_samples(latent.log_q(path)))
-        return total
+        return sum_sites(self.log_likelihood()) + self.latent_log_ratio(path)
+
+    def latent_log_ratio(self, path: bool = False) -> Tensor:
+        """log p(z | c) − log q(z | x, c) at the sampled z, (S, B): the log-ratio without the log-likelihood."""
+        ratios = [sum_sites(self.rows_to_samples(latent.log_p())) for latent in self.latents]
+        ratios += [-sum_sites(self.rows_to_samples(latent.log_q(path))) for latent in self.latents]
+        return torch.stack(ratios).sum(0)
 
     def expect(self, values: Tensor) -> Tensor:
         """E over the samples, (S, B, ...) → (B, ...): the one place where the sample axis is averaged; safe at log 0."""
@@ -215,8 +241,8 @@ class Trace:
             return values[0] if self.samples == 1 else values.mean(0)
         weight = self.log_weight.exp()
         weight = weight.reshape(weight.shape + (1,) * (values.ndim - 2))
-        # A weight of zero times an infinite value (the log of that zero) is zero, also in the gradient.
-        return torch.where(weight > 0, weight * torch.where(weight > 0, values, 0.0), 0.0).sum(0)
+        # A weight of zero times an infinite value (the log of that zero) is zero, also in the gradient; NaN stays NaN.
+        return (weight * torch.where(weight != 0, values, 0.0)).sum(0)
 
     def log_mean_exp(self, values: Tensor) -> Tensor:
         """log E[exp(values)] over the samples, (S, B) → (B,): of `log_ratio()`, the importance-weighted bound.
@@ -225,7 +251,7 @@ class Trace:
         """
         if self.log_weight is None:
             return values.logsumexp(0) - math.log(self.samples)
-        possible = self.log_weight > -math.inf
+        possible = self.log_weight != -math.inf
         weighted = torch.where(possible, self.log_weight + torch.where(possible, values, 0.0), -math.inf)
         return weighted.logsumexp(0)
 
@@ -250,20 +276,27 @@ class Objective(Protocol):
     def __call__(self, trace: Trace, step: int) -> Bound: ...
 
 
+def each(function: Callable[[Tensor], Tensor], values: Any) -> Any:
+    """`function` of a tensor, or of every tensor in any nesting of mappings and sequences; anything else stays as it is."""
+    if isinstance(values, Tensor):
+        return function(values)
+    if isinstance(values, Mapping):
+        return {name: each(function, value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)([each(function, value) for value in values])
+    return values
+
+
 def repeat(values: Any, samples: int) -> Any:
     """(B, ...) → (S·B, ...), sample-major, for a tensor or any nesting of mappings and sequences of tensors."""
-    if samples == 1 or values is None:
+    if samples == 1:
         return values
-    if isinstance(values, Tensor):
-        return values.unsqueeze(0).expand(samples, *values.shape).flatten(0, 1)
-    if isinstance(values, Mapping):
-        return {name: repeat(value, samples) for name, value in values.items()}
-    return [repeat(value, samples) for value in values]
+    return each(lambda value: value.unsqueeze(0).expand(samples, *value.shape).flatten(0, 1), values)
 
 
-def sum_sites(values: Tensor) -> Tensor:
-    """(S, B, *sites) → (S, B)."""
-    return values.flatten(2).sum(-1) if values.ndim > 2 else values
+def sum_sites(values: Tensor, keep: int = 2) -> Tensor:
+    """(S, B, *sites) → (S, B): what stands to the right of the first `keep` axes, summed."""
+    return values.flatten(keep).sum(-1) if values.ndim > keep else values
 
 
 def full(values: Tensor) -> Tensor:
@@ -271,13 +304,16 @@ def full(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
-def flat_mask(mask: Data, values: Tensor) -> Tensor:
-    """The mask as booleans that broadcast to `(S, B, *sites)`; named parts are flattened as `distributions.Joint` does."""
+def site_mask(mask: Data, x: Data, values: Tensor) -> Tensor:
+    """The mask as booleans that broadcast to `values`, (S, B, *sites). Named parts stand side by side, in the order of `x`."""
     if not isinstance(mask, Tensor):
-        mask = torch.cat([part.flatten(1) for part in mask.values()], dim=1)
-    if values.ndim < 3 or mask.ndim != values.ndim - 1:
+        assert not isinstance(x, Tensor) and set(mask) <= set(x), "the mask names parts that x does not have"
+        parts = [mask[name] if name in mask else torch.ones_like(part) for name, part in x.items()]
+        mask = torch.cat([part.bool().reshape(len(part), -1) for part in parts], dim=1)
+    sites, masked = tuple(values.shape[2:]), tuple(mask.shape[1:])
+    if not sites or len(masked) != len(sites) or any(m not in (1, s) for m, s in zip(masked, sites, strict=True)):
         raise DataError(
-            f"a mask needs a likelihood with sites of the same shape: expected {tuple(mask.shape[1:])} sites, "
-            f"got {tuple(values.shape[2:])}.\n  fix: use a factorized likelihood (bernoulli, gaussian, logistic, categorical)"
+            f"a mask needs a likelihood with a site for every value: the mask has the sites {masked}, the likelihood {sites}.\n"
+            "  fix: use a factorized likelihood (bernoulli, gaussian, logistic, categorical)"
         )
     return mask.bool()

@@ -6,14 +6,28 @@ what is given, and *returns* the latent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit.core import Batch, Conditional, Given, Latent, Likelihood, Posterior, Proposal, Trace, repeat
+from vaekit.core import (
+    Batch,
+    Conditional,
+    Given,
+    Latent,
+    Likelihood,
+    Posterior,
+    Proposal,
+    Trace,
+    each,
+    repeat,
+    sum_sites,
+)
 
 Choose = Callable[["Group", Distribution, Given], Latent]
 
@@ -38,43 +52,58 @@ class Group(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Evidence from a batch: `net(x)`, or `net([x·m, m])` (channels side by side) where some of x was not observed."""
+    """Evidence from a batch: `net(x)`; with `masked`, `net([x·m, m])`, side by side along the first data axis.
 
-    def __init__(self, net: nn.Module) -> None:
+    A masked encoder takes complete data too (m = 1). One that is not sees missing values as the likelihood has filled them:
+    that is still a posterior, and the bound still holds, but it cannot tell a filled value from an observed one.
+    """
+
+    def __init__(self, net: nn.Module, masked: bool = False) -> None:
         super().__init__()
         self.net = net
+        self.masked = masked
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, *data) → (B, *features)."""
-        if batch.mask is None:
-            return self.net(batch.x)  # type: ignore[no-any-return]
-        assert isinstance(batch.x, Tensor) and isinstance(batch.mask, Tensor), "named parts need an encoder of their own"
-        mask = batch.mask.expand_as(batch.x)
-        return self.net(torch.cat([batch.x * mask, mask.to(batch.x.dtype)], dim=1))  # type: ignore[no-any-return]
+        x = batch.x
+        assert isinstance(x, Tensor), "named parts need an encoder of their own"
+        return self.net(with_mask(x, batch.mask) if self.masked else x)  # type: ignore[no-any-return]
+
+
+def with_mask(x: Tensor, mask: object) -> Tensor:
+    """[x·m, m], (B, 2·C, ...). What was not observed is 0 even where it is NaN."""
+    observed = mask.bool().expand_as(x) if isinstance(mask, Tensor) else torch.ones_like(x, dtype=torch.bool)
+    return torch.cat([torch.where(observed, x, 0.0), observed.to(x.dtype)], dim=1)
 
 
 class VAE(nn.Module):
     """p(x, z | c) and q(z | x, c).
 
-    `encoder` maps a `Batch` to evidence, `context` maps the named entries of `Batch.context` to one embedding `(B, C)`.
+    `encoder` maps a `Batch` to evidence. `context` maps the named entries of `Batch.context` (some or all may be absent, or
+    unknown in some rows) and the number of rows to one embedding `(B, C)`.
     """
 
     def __init__(
         self, encoder: nn.Module, groups: list[Group], likelihood: Likelihood, context: nn.Module | None = None
     ) -> None:
         super().__init__()
+        names = [group.name for group in groups]
+        assert len(set(names)) == len(names), f"latent groups need different names, got {names}"
         self.encoder = encoder
         self.groups = nn.ModuleDict({group.name: group for group in groups})
         self.likelihood = likelihood
         self.context = context
 
+    def in_order(self) -> Iterator[Group]:
+        """The latent groups in generative order."""
+        return cast(Iterator[Group], iter(self.groups.values()))
+
     def unroll(self, given: Given, choose: Choose) -> tuple[Given, list[Latent]]:
         """THE loop over the latent groups, in generative order."""
         latents: list[Latent] = []
-        for group in self.groups.values():
-            latent = choose(group, group.prior(given.without_evidence()), given)  # type: ignore[arg-type, operator]
-            state = group.merge(given.state, latent.z)  # type: ignore[operator]
-            given, latents = replace(given, state=state), [*latents, latent]
+        for group in self.in_order():
+            latent = choose(group, group.prior(given.without_evidence()), given)
+            given, latents = replace(given, state=group.merge(given.state, latent.z)), [*latents, latent]
         return given, latents
 
     def given(self, batch: Batch, samples: int = 1) -> Given:
@@ -82,24 +111,22 @@ class VAE(nn.Module):
         return Given(
             rows=samples * len(batch),
             evidence=repeat(self.encoder(batch), samples),
-            context=repeat(self.embed(batch.context), samples),
+            context=repeat(self.embed(batch.context, len(batch)), samples),
             observed=repeat(batch.observed, samples),
         )
 
-    def embed(self, context: Mapping[str, Tensor]) -> Tensor | None:
-        """Named context entries → one embedding, (B, C); None for a model without context."""
-        return None if self.context is None else self.context(context)
+    def embed(self, context: Mapping[str, Tensor], rows: int) -> Tensor | None:
+        """Named context entries → one embedding, (rows, C); None for a model without context."""
+        return None if self.context is None else self.context(context, rows)
 
     def forward(self, batch: Batch, samples: int = 1, path: bool = False) -> Trace:
         """One recorded pass with z drawn from q: S = `samples` · (values of the enumerated groups) samples a datum.
 
         `batch` must have been prepared by the likelihood. With `path`, q is also re-scored with constant parameters.
         """
-        support = [group.posterior.support for group in self.groups.values()]  # type: ignore[union-attr]
-        total = samples
-        for size in support:
-            total *= size  # type: ignore[assignment, operator]
-        given, latents = self.unroll(self.given(batch, total), Infer(len(batch), path))
+        support = {group.name: group.posterior.support for group in self.in_order()}
+        total = samples * math.prod(support.values())
+        given, latents = self.unroll(self.given(batch, total), Infer(len(batch), support, path))
         likelihood = self.likelihood(given.without_evidence())
         return Trace(batch, latents, likelihood, total, log_weight(latents, samples, total))
 
@@ -107,7 +134,7 @@ class VAE(nn.Module):
         """p(x | z, c) at given values, by group name, (N, *latent) each."""
         rows = len(next(iter(latents.values())))
         given, _ = self.unroll(
-            Given(rows, context=self.embed(context or {})),
+            Given(rows, context=self.embed(context or {}, rows)),
             lambda group, p, given: Latent(group.name, latents[group.name], p),
         )
         return self.likelihood(given.without_evidence())  # type: ignore[no-any-return]
@@ -120,66 +147,78 @@ class VAE(nn.Module):
     ) -> Distribution:
         """p(x | z, c) at n draws from the prior. `draw` says how (with a temperature, say)."""
         given, _ = self.unroll(
-            Given(n, context=self.embed(context or {})), lambda group, p, given: Latent(group.name, draw(p), p)
+            Given(n, context=self.embed(context or {}, n)), lambda group, p, given: Latent(group.name, draw(p), p)
         )
         return self.likelihood(given.without_evidence())  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
 class Infer:
-    """The `choose` of training and evaluation: draw from q, or enumerate it, and record."""
+    """The `choose` of training and evaluation: draw from q, or enumerate it, and record.
 
-    def __init__(self, batch_size: int, path: bool = False) -> None:
-        self.batch_size = batch_size
-        self.path = path
-        self.block = batch_size  # rows for which the next enumerated group keeps its value
+    Sample s = (draw · K_1 + k_1) · K_2 + k_2 holds value k_l of the l-th enumerated group: the last one varies fastest. A
+    value that is drawn before a group is enumerated is the same for all of that group's values, so weights sum to one.
+    """
+
+    batch_size: int
+    support: Mapping[str, int]  # values of each group, in generative order; 1: sampled
+    path: bool = False
 
     def __call__(self, group: Group, p: Distribution, given: Given) -> Latent:
         proposal: Proposal = group.posterior(given)
-        z = self.value(proposal, given.rows)
         return Latent(
             name=group.name,
-            z=z,
+            z=self.value(group.name, proposal, given.rows),
             p=p,
             q=proposal.q,
             q_path=constant_parameters(group, given) if self.path else None,
             penalties=proposal.penalties,
             enumerated=proposal.enumerate is not None,
+            drawn=proposal.z is not None,
             code=proposal.code,
         )
 
-    def value(self, proposal: Proposal, rows: int) -> Tensor:
-        """z: the value already drawn, the next one of an enumeration, or a reparameterized draw, (N, *latent)."""
-        if proposal.enumerate is not None:
-            which = torch.arange(rows, device=proposal.enumerate.device) // self.block % len(proposal.enumerate)
-            self.block *= len(proposal.enumerate)
-            return proposal.enumerate[which]
+    def value(self, name: str, proposal: Proposal, rows: int) -> Tensor:
+        """z: the value for these rows of an enumeration, one already drawn, or a reparameterized draw, (N, *latent)."""
+        values = proposal.enumerate
+        listed = 1 if values is None else len(values)
+        assert listed == self.support[name], f"'{name}' lists {listed} values, but its support is {self.support[name]}"
         if proposal.z is not None:
             return proposal.z
-        return proposal.q.rsample() if proposal.q.has_rsample else proposal.q.sample()
+        block = self.batch_size * self.after(name)  # successive rows that share a value of this group
+        if values is not None:
+            return values[torch.arange(rows, device=values.device) // block % listed]
+        z = proposal.q.rsample() if proposal.q.has_rsample else proposal.q.sample()
+        return z if block == self.batch_size else shared(z, self.batch_size, block)
+
+    def after(self, name: str) -> int:
+        """The number of combinations of values of the groups after this one."""
+        names = list(self.support)
+        return math.prod(self.support[later] for later in names[names.index(name) + 1 :])
+
+
+def shared(z: Tensor, batch_size: int, block: int) -> Tensor:
+    """The first B rows of every block of rows, for the whole block, (N, *latent)."""
+    blocks = z.reshape(-1, block // batch_size, batch_size, *z.shape[1:])
+    return blocks[:, :1].expand_as(blocks).reshape(z.shape)
 
 
 def constant_parameters(group: Group, given: Given) -> Distribution:
     """q with the posterior's parameters and evidence held constant, so that gradients flow through z alone.
 
-    Detaching q's own parameters instead is biased when groups depend on each other: z_<l enters through the state.
+    Detaching q's own parameters instead is biased when groups depend on each other: z_<l enters through the state. The
+    posterior runs a second time (on copies of its buffers), so it must be a function of what is given: no dropout inside.
     References: Roeder, Wu, Duvenaud (2017), Sticking the landing; Tucker et al. (2019), Doubly reparameterized gradients.
     """
-    weights = {name: value.detach() for name, value in group.posterior.named_parameters()}
-    still = replace(given, evidence=detach(given.evidence), context=detach(given.context))
-    return torch.func.functional_call(group.posterior, weights, (still,)).q  # type: ignore[no-any-return]
-
-
-def detach(values: object) -> object:
-    """Constants of a tensor or a sequence of tensors."""
-    if isinstance(values, Tensor):
-        return values.detach()
-    return [detach(value) for value in values] if isinstance(values, list | tuple) else values
+    constants = {name: value.detach() for name, value in group.posterior.named_parameters()}
+    constants |= {name: value.clone() for name, value in group.posterior.named_buffers()}
+    still = replace(given, evidence=each(Tensor.detach, given.evidence), context=each(Tensor.detach, given.context))
+    return torch.func.functional_call(group.posterior, constants, (still,)).q  # type: ignore[no-any-return]
 
 
 def log_weight(latents: list[Latent], samples: int, total: int) -> Tensor | None:
     """log of each sample's weight, (S, B): q's probability of an enumerated value, over the number of draws."""
-    enumerated = [latent for latent in latents if latent.enumerated]
-    if not enumerated:
+    log_q = [sum_sites(latent.log_q(), keep=1) for latent in latents if latent.enumerated]  # (N,) each
+    if not log_q:
         return None
-    log_q = torch.stack([latent.log_q() for latent in enumerated]).sum(0)  # (N,)
-    return log_q.unflatten(0, (total, -1)) - torch.tensor(float(samples)).log().to(log_q)
+    return torch.stack(log_q).sum(0).reshape(total, -1) - math.log(samples)
