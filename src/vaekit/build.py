@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -57,13 +59,12 @@ def build_net(component: Component, path: str, in_shape: tuple[int, ...], grid: 
     return net
 
 
-def at(path: str, component: Component, **runtime: object) -> nn.Module:
+def at(path: str, component: Component, **runtime: object) -> Any:
     """Build a component; what it refuses is reported with its place in the configuration."""
     try:
-        built: nn.Module = component.build(**runtime)
+        return component.build(**runtime)
     except ConfigError as error:
         raise type(error)(f"{path} ({component.name}): {error}") from None
-    return built
 
 
 def mean_of(rows: Split) -> Tensor:

@@ -69,7 +69,7 @@ class RunInfo:
         """The inverse of `as_dict`."""
         known = {entry.name for entry in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
-        spec = {name: tuple(v) if isinstance(v, list) else v for name, v in values["spec"].items()}
+        spec: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values["spec"].items()}
         kept |= {"spec": DataSpec(**spec), "preparation": Preparation.from_dict(values["preparation"])}
         return cls(**{**kept, "remarks": tuple(values.get("remarks", ()))})
 
@@ -109,7 +109,7 @@ class Run:
     @property
     def latent_shapes(self) -> dict[str, tuple[int, ...]]:
         """Group name → the shape of one latent."""
-        return {name: self.config.model.latent for name in self.model.groups}
+        return dict.fromkeys(self.model.groups, self.config.model.latent)
 
     def data(self) -> Dataset:
         """The data it was trained on, opened again. Raises `DataError` if it is gone or is other data now."""

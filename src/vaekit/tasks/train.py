@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 from vaekit import recipes
 from vaekit import run as runs
 from vaekit.build import build_model, build_objective, mean_of
@@ -132,8 +131,8 @@ def open_for(
     in_hand = data is not None and not isinstance(data, str | Path)
     if isinstance(data, str | Path):
         source, params = detect(Path(data))
-        kept = raw.values.get("data") if isinstance(raw.values.get("data"), dict) else {}
-        same = kept if kept.get("name") == source else {}
+        written = raw.values.get("data")
+        same = written if isinstance(written, dict) and written.get("name") == source else {}
         raw.values["data"] = {**same, "name": source, **params}
         raw.places["data"] = "--data"
     elif in_hand:
