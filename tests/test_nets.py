@@ -41,6 +41,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("resnet", {"channels": (5, 6, 7), "blocks": 1, "stride": 2, "squeeze": True}),
     ("resnet", {"channels": (6,), "blocks": 1, "stride": 4, "norm": "none"}),
 ]
+WITH_GRID = [(name, fields) for name, fields in VARIANTS if name != "mlp"]
 NAMES = [f"{name}-{i}" for i, (name, _) in enumerate(VARIANTS)]
 
 
@@ -59,13 +60,11 @@ def test_encoder_and_decoder_fit_any_image(name: str, fields: dict[str, Any], sh
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(("name", "fields"), VARIANTS, ids=NAMES)
+@pytest.mark.parametrize(("name", "fields"), WITH_GRID, ids=str)
 def test_a_latent_map_on_the_encoders_grid_fits_the_decoder(
     name: str, fields: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
     features = output_shape(MEMBERS[name](**fields, in_shape=shape, grid=None), shape)
-    if grid(features) is None:
-        pytest.skip("features without a grid")
     latent = (4, *features[1:])
     decoder = MEMBERS[name](**fields, in_shape=latent, grid=shape[1:])
     assert grid(output_shape(decoder, latent)) == shape[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
@@ -69,9 +71,14 @@ def log_mass(x: Tensor, loc: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     centred = x - loc
     below = F.logsigmoid((centred + half) * inverse)  # log F(a)
     above = F.logsigmoid((half - centred) * inverse)  # log F(−b)
-    width = torch.log(-torch.expm1(-2 * half * inverse))
-    inner = below + above + width
+    inner = below + above + log_complement(2 * half * inverse, math.log(2 * half) - log_scale)
     return torch.where(x < half - 1, below, torch.where(x > 1 - half, above, inner))
+
+
+def log_complement(width: Tensor, log_width: Tensor) -> Tensor:
+    """log(1 − e^(−w)) from w and log w: also where w is too small for a float."""
+    least = 1e-4
+    return torch.where(width < least, log_width - width / 2, torch.log(-torch.expm1(-width.clamp(min=least))))
 
 
 def draw(loc: Tensor, log_scale: Tensor, levels: int) -> Tensor:
