@@ -125,7 +125,7 @@ class VAE(nn.Module):
         `batch` must have been prepared by the likelihood. With `path`, q is also re-scored with constant parameters.
         """
         support = {group.name: group.posterior.support for group in self.in_order()}
-        total = samples * math.prod(support.values())
+        total = samples * math.prod(list(support.values()))  # a list: torch.compile cannot trace a view
         given, latents = self.unroll(self.given(batch, total), Infer(len(batch), support, path))
         likelihood = self.likelihood(given.without_evidence())
         return Trace(batch, latents, likelihood, total, log_weight(latents, samples, total))
@@ -194,7 +194,7 @@ class Infer:
     def after(self, name: str) -> int:
         """The number of combinations of values of the groups after this one."""
         names = list(self.support)
-        return math.prod(self.support[later] for later in names[names.index(name) + 1 :])
+        return math.prod([self.support[later] for later in names[names.index(name) + 1 :]])
 
 
 def shared(z: Tensor, batch_size: int, block: int) -> Tensor:
