@@ -241,8 +241,9 @@ def test_dequantized_bound_is_below_the_log_mass_of_the_level() -> None:
     x = torch.full((1, *DIGITS.shape), 8, dtype=torch.uint8)
     edges = (torch.tensor([8.0, 9.0]) - 8.5) / 8.5
     mass = p.cdf(edges[1]) - p.cdf(edges[0])
-    draws = [p.log_prob((b := likelihood.prepare(Batch(x))).x) + b.log_det for _ in range(400)]
-    assert (torch.stack(draws).mean(0) <= mass.log() + 1e-3).all()
+    drawn = torch.stack([p.log_prob((b := likelihood.prepare(Batch(x))).x) + b.log_det for _ in range(400)])
+    assert (drawn.mean(0) <= mass.log() + 5 * drawn.std(0) / 20).all()
+    assert (drawn.mean(0) < mass.log()).sum() > 10
 
 
 # --- bernoulli -------------------------------------------------------------------------------------------------------
