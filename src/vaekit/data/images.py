@@ -1,0 +1,120 @@
+"""A folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge
+
+from vaekit.core import DataSpec
+from vaekit.data.dataset import Dataset, Fit, Preparation
+from vaekit.data.folder import (
+    Headers,
+    choose_channels,
+    choose_size,
+    content_sample,
+    folders_of,
+    list_images,
+    readable,
+)
+from vaekit.data.ids import Names
+from vaekit.data.sources import Source
+from vaekit.data.splits import Shares, fingerprint, parts_of, shuffled
+from vaekit.data.streamed import StreamedRows, settle
+from vaekit.data.values import SMALLEST
+from vaekit.errors import DataError
+
+
+class Images(Source):
+    """A folder of PNG, JPEG, WebP, BMP, TIFF and GIF files, of any and mixed sizes, with 256 levels.
+
+    Sub-folders are classes. Top folders `train` and `validation` or `test` are the splits; what is missing is taken
+    from the training files. Files are turned upright, laid over white where transparent, and fitted to one size
+    (`Preparation` has the policy); 16-bit files are reduced to 8 bits. Files that cannot be read are named and left
+    out. A folder that fits into `memory_mb` is one tensor in memory; a larger one is decoded by background threads in
+    every epoch.
+
+    Arguments:
+        path: the folder.
+        size: the side of a square, (height, width), or (channels, height, width) with 1 or 3 channels. Not given: the
+            files' own, at most 64 pixels on the shorter side. Channels not given: grey if all files are, else RGB.
+        fit: `crop` (scale and cut the centre), `pad` (scale and fill with black), `stretch`.
+        validation, test: shares, fractions below 1 or counts.
+        seed: of the split.
+        limit: at most so many files, for a quick trial.
+        memory_mb: beyond so many decoded megabytes (2²⁰ bytes) the folder is streamed.
+
+    Raises `DataError` for a folder that is missing, empty or unreadable, with more than a fifth of its files broken, or
+    with images smaller than 8×8.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        size: Annotated[int, Ge(SMALLEST)] | tuple[int, ...] | None = None,
+        fit: Fit = "crop",
+        validation: Annotated[float, Ge(0)] = 0.1,
+        test: Annotated[float, Ge(0)] = 0.1,
+        seed: Annotated[int, Ge(0)] = 0,
+        limit: Annotated[int, Ge(1)] | None = None,
+        memory_mb: Annotated[int, Ge(0)] = 512,
+    ) -> None:
+        self.root = Path(path).expanduser()
+        self.size = _checked_size(size)
+        self.fit = fit
+        self.shares = Shares(validation, test, seed, limit)
+        self.memory = memory_mb * 2**20
+
+    def load(self) -> Dataset:
+        listed, others = list_images(self.root)
+        listed = self._limited(listed)
+        names, headers, remarks = readable(self.root, listed)
+        if others:
+            remarks += (f"{self.root}: {others} files that are no images are left alone",)
+        shape, chosen = self._shape(names, headers)
+        codes, classes, labels = folders_of(names)
+        parts = parts_of(codes, self.shares, labels, where=str(self.root))
+        indices = (parts.train, parts.validation, parts.test)
+        preparation = Preparation(shape, levels=256, fit=self.fit, classes=classes)
+        spec = DataSpec(shape, levels=256, classes=classes)
+        numbers = None if labels is None else torch.from_numpy(labels)
+        whole = StreamedRows(self.root, names, spec, preparation, numbers)
+        splits, broken = settle([whole.select(torch.from_numpy(index)) for index in indices], self.memory)
+        train, validation, test = splits
+        mark = fingerprint([*content_sample(self.root, listed), *indices])
+        name = self.root.resolve().name or "images"
+        return Dataset(name, spec, preparation, train, validation, test, mark, remarks + chosen + broken)
+
+    def _limited(self, names: Names) -> Names:
+        if self.shares.limit is None or len(names) <= self.shares.limit:
+            return names
+        labels = folders_of(names)[2]
+        return Names(
+            names[int(i)] for i in np.sort(shuffled(len(names), self.shares.seed, labels)[: self.shares.limit])
+        )
+
+    def _shape(self, names: Names, headers: Headers) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+        remarks: tuple[str, ...] = ()
+        size = self.size
+        if not size:
+            size, remarks = choose_size(headers, self.root)
+        if len(size) == 3:
+            return (size[0], size[1], size[2]), remarks
+        channels, more = choose_channels(self.root, names, headers)
+        return (channels, size[0], size[1]), remarks + more
+
+
+def _checked_size(size: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """(height, width), (channels, height, width), or () where it is to be found."""
+    if size is None:
+        return ()
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) not in (2, 3) or min(sides[-2:]) < SMALLEST or (len(sides) == 3 and sides[0] not in (1, 3)):
+        raise DataError(
+            f"`size`: expected a side of at least {SMALLEST}, [height, width] or [channels, height, width] with 1 or 3 "
+            f"channels, got {size}"
+        )
+    return sides

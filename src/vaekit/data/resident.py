@@ -1,0 +1,54 @@
+"""Data that fits in memory: one tensor, indexed by a permutation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Batch, DataSpec
+from vaekit.data.dataset import Rows, pieces
+from vaekit.data.ids import Numbers, pick
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentRows(Rows):
+    """Rows of one tensor `x` (n, *shape), uint8 levels or float32. A batch is one `index_select` on its device.
+
+    >>> rows = ResidentRows(torch.arange(6, dtype=torch.uint8).reshape(3, 2), DataSpec((2,), levels=6))
+    >>> rows.gather(torch.tensor([2, 0])).x.tolist()
+    [[4, 5], [0, 1]]
+    """
+
+    x: Tensor  # (n, *shape)
+    spec: DataSpec
+    labels: Tensor | None = None  # (n,)
+    ids: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.ids and len(self.x):
+            object.__setattr__(self, "ids", Numbers(torch.arange(len(self.x))))
+        assert tuple(self.x.shape[1:]) == self.spec.shape, f"{tuple(self.x.shape)} is no stack of {self.spec.shape}"
+        assert len(self.ids) == len(self.x) and (self.labels is None or len(self.labels) == len(self.x))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def gather(self, index: Tensor) -> Batch:
+        index = index.to(self.x.device)
+        return Batch(x=self.x.index_select(0, index), index=index)
+
+    def batches(self, order: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        for index in pieces(order.to(self.x.device), batch_size, drop_last):
+            yield Batch(x=self.x.index_select(0, index), index=index)
+
+    def select(self, index: Tensor) -> ResidentRows:
+        index = index.to(self.x.device)
+        labels = None if self.labels is None else self.labels[index]
+        return ResidentRows(self.x.index_select(0, index), self.spec, labels, pick(self.ids, index))
+
+    def to(self, device: torch.device | str) -> ResidentRows:
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, x=self.x.to(device), labels=labels)

@@ -1,0 +1,15 @@
+"""What a source of data is: one file of this folder each, named as in `data: {name: ...}`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from vaekit.data.dataset import Dataset
+
+
+class Source(ABC):
+    """Where data comes from: a constructor whose arguments are the YAML of `data:`, and `load`."""
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """Reads everything there is to read now. Raises `DataError` with what was expected, what came, and the fix."""
