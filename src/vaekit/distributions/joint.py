@@ -42,9 +42,10 @@ class Joint(Distribution):
         return all(part.has_rsample for part in self.parts.values())
 
     def log_prob(self, value: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]
-        """log p(x), `(N, total sites)`, the parts in the order in which they were given."""
-        rows = len(next(iter(value.values())))
-        return torch.cat([part.log_prob(value[name]).reshape(rows, -1) for name, part in self.parts.items()], dim=1)
+        """log p(x), `(N, total sites)`, the parts in the order of `value`: a batch's mask follows it too."""
+        assert set(value) == set(self.parts), f"expected the parts {sorted(self.parts)}, got {sorted(value)}"
+        scores = [self.parts[name].log_prob(part).reshape(len(part), -1) for name, part in value.items()]
+        return torch.cat(scores, dim=1)
 
     def sample(self, sample_shape: _size = Size()) -> Any:  # noqa: B008
         """A draw of every part, by name."""
