@@ -46,7 +46,7 @@ class Elbo:
         """The loss and the plain bound, averaged over the batch, in nats per example."""
         log_likelihood = trace.expect(sum_sites(trace.log_likelihood())).mean()
         kl = {name: trace.expect(value) for name, value in trace.kl().items()}  # (B, *sites) each
-        plain = {name: value.flatten(1).sum(1).mean() for name, value in kl.items()}
+        plain = {name: sum_sites(value, keep=1).mean() for name, value in kl.items()}
         paid = sum((self.paid(value, plain[name]) for name, value in kl.items()), torch.zeros(()).to(log_likelihood))
         penalty = sum((trace.expect(value).mean() for value in trace.penalties().values()), torch.zeros(()).to(paid))
         total = torch.stack(list(plain.values())).sum() if len(plain) > 1 else next(iter(plain.values()))
