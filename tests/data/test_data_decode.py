@@ -83,6 +83,13 @@ def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
     assert np.array_equal(read_pixels(tmp_path / "a.png", COLOUR), np.asarray(upright).transpose(2, 0, 1))
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_exif_block_spoils_nothing(tmp_path: Path) -> None:
+    picture(4).save(tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff\x01")
+    assert read_header(tmp_path / "a.jpg").height == 20
+    assert read_pixels(tmp_path / "a.jpg", COLOUR).shape == (3, 20, 24)
+
+
 def half_white(height: int, width: int) -> Image.Image:
     """Black, with a white middle third across the longer side."""
     x = np.zeros((height, width), np.uint8)

@@ -44,6 +44,10 @@ def test_a_folder(folder: Folder) -> None:
             assert np.array_equal(everything(rows)[i], wanted)
 
 
+def test_a_folder_is_never_called_as_a_published_set(folder: Folder) -> None:
+    assert load(folder(10, name="cifar10")).name == "cifar10-folder"
+
+
 def test_splits_are_disjoint_and_reproducible(folder: Folder) -> None:
     root = folder(30)
     first, again, other = load(root), load(root), load(root, seed=1)

@@ -48,6 +48,13 @@ def test_one_file_and_one_image(folder: Folder) -> None:
     assert list(read(path, data.preparation, data.spec).ids) == ["003.png"]
 
 
+def test_images_in_hand_stay_as_they_are(tmp_path: Path) -> None:
+    picture(0, 400, 500).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert read(image, Preparation((3, 20, 24), levels=256), from_arrays([picture(0)], validation=0, test=0).spec)
+        assert image.size == (500, 400)
+
+
 def test_arrays_and_tensors_in_any_layout() -> None:
     data = Digits().load()
     rows = data.test.select(torch.arange(5))
@@ -105,7 +112,10 @@ def test_from_arrays_takes_everything_for_training() -> None:
             from_arrays(np.zeros((20, 3)), name="r").train,
             r"rows of shape \(1, 8, 8\) with 17 levels.*got \(3,\) with cont",
         ),
-        ([Image.fromarray(np.zeros((9, 9), np.float32))], "expected 8- or 16-bit pixels, got: floating-point"),
+        (
+            [Image.fromarray(np.zeros((9, 9), np.float32))],
+            "PIL image 0: expected readable 8- or 16-bit pixels, got: floating",
+        ),
     ],
 )
 def test_what_does_not_fit(what: object, message: str) -> None:

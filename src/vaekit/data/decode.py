@@ -18,6 +18,15 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 WHITE = (255, 255, 255, 255)
 
 Pixels = NDArray[np.uint8]
@@ -38,7 +47,7 @@ def read_header(path: Path) -> Header:
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         # To look for EXIF behind the pixels of a PNG file PIL would decode it.
-        if (image.format != "PNG" or "exif" in image.info) and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
+        if (image.format != "PNG" or "exif" in image.info) and orientation(image) in (5, 6, 7, 8):
             width, height = height, width
         header = Header(height, width, is_grey(image), is_deep(image))
         if not _ends_properly(image.format or "", file):
@@ -102,9 +111,16 @@ def _draft(image: Image.Image, side: int) -> None:
 def upright(image: Image.Image) -> Image.Image:
     """Turned and mirrored as EXIF says."""
     image.load()
-    if image.getexif().get(ORIENTATION, 1) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
+    turn = TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """What EXIF says of how the image is to be turned; a damaged EXIF block says nothing, and spoils no pixels."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged blocks raise nearly anything
+        return 1
 
 
 def eight_bit(image: Image.Image) -> Image.Image:

@@ -21,6 +21,7 @@ from vaekit.data.folder import (
     readable,
 )
 from vaekit.data.ids import Names
+from vaekit.data.published import is_reserved
 from vaekit.data.sources import Source
 from vaekit.data.splits import Shares, fingerprint, parts_of, shuffled
 from vaekit.data.streamed import StreamedRows, settle
@@ -86,6 +87,7 @@ class Images(Source):
         train, validation, test = splits
         mark = fingerprint([*content_sample(self.root, listed), *indices])
         name = self.root.resolve().name or "images"
+        name = f"{name}-folder" if is_reserved(name) else name
         return Dataset(name, spec, preparation, train, validation, test, mark, remarks + chosen + broken)
 
     def _limited(self, names: Names) -> Names:

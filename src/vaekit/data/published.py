@@ -82,6 +82,11 @@ def is_published(published: Published, arrays: Arrays) -> bool:
     return bool((np.abs(mean - published.mean) < TOLERANCE).all())
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name is that of a published set, so that a user's own files must not be reported under it."""
+    return name.lower().replace("_", "-") in NAMED_SETS
+
+
 def _table(images: NDArray[np.uint8], labels: NDArray[Any]) -> Table:
     return Table(torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64)))
 

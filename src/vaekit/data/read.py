@@ -156,11 +156,18 @@ def _read_images(images: Sequence[Image.Image], preparation: Preparation, spec: 
     _takes_images(preparation, "PIL images")
     if any(is_deep(image) for image in images):
         warnings.warn("images with 16 bits a channel are reduced to 8 (65535 becomes 255)", stacklevel=3)
-    try:
-        x = np.stack([to_pixels(image, preparation) for image in images])
-    except ValueError as error:
-        raise DataError(f"PIL images: expected 8- or 16-bit pixels, got: {error}") from None
-    return _rows(torch.from_numpy(x), spec)
+    return _rows(torch.from_numpy(_pixels(images, preparation)), spec)
+
+
+def _pixels(images: Sequence[Image.Image], preparation: Preparation) -> NDArray[np.uint8]:
+    """Images in hand as levels (n, C, H, W). Copies are worked on: what the caller holds stays as it is."""
+    x = np.empty((len(images), *preparation.shape), np.uint8)
+    for i, image in enumerate(images):
+        try:
+            x[i] = to_pixels(image.copy(), preparation)
+        except (OSError, ValueError) as error:
+            raise DataError(f"PIL image {i}: expected readable 8- or 16-bit pixels, got: {error}") from None
+    return x
 
 
 def _takes_images(preparation: Preparation, where: str) -> None:
@@ -182,4 +189,4 @@ def _stacked(images: Sequence[Image.Image]) -> NDArray[np.uint8]:
     ((width, height),) = sizes
     grey = all(image.mode in ("1", "L") for image in images)
     preparation = Preparation((1 if grey else 3, height, width), levels=256)
-    return np.stack([to_pixels(image, preparation) for image in images])
+    return _pixels(images, preparation)

@@ -11,7 +11,7 @@ import numpy as np
 from vaekit.data.assemble import Stored
 from vaekit.data.dataset import Split
 from vaekit.data.folder import existing
-from vaekit.data.published import NAMED_SETS
+from vaekit.data.published import is_reserved
 from vaekit.data.values import as_array
 from vaekit.errors import DataError
 
@@ -83,7 +83,7 @@ def given_sets(path: Path) -> dict[Split, Path]:
 
 def name_of(path: Path) -> str:
     """What a set is called: its file without the ending, or with it where that is the name of a published set."""
-    return path.name if path.stem.lower().replace("_", "-") in NAMED_SETS else path.stem
+    return path.name if is_reserved(path.stem) else path.stem
 
 
 def holds_sets(path: Path) -> bool:

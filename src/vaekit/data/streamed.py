@@ -142,7 +142,8 @@ class StreamedRows(Rows):
             good = torch.tensor([i for i in range(len(index)) if i not in failed], dtype=torch.int64)
             x, index = x[good], index[good]
         if len(index):
-            yield Batch(x=x.to(self.device, non_blocking=True), index=index.to(self.device, non_blocking=True))
+            pinned = x.is_pinned() if self.device.type == "cuda" else False
+            yield Batch(x=x.to(self.device, non_blocking=pinned), index=index.to(self.device))
 
     def _note(self, failed: dict[int, str]) -> None:
         for row, reason in failed.items():
