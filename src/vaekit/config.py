@@ -111,11 +111,11 @@ def members(family: str) -> dict[str, str]:
 
     The files are read, not imported: listing a family loads nothing.
     """
-    package = importlib.import_module(f"vaekit.{family}")
+    folder = Path(__file__).parent / family
     found = {}
-    for module in pkgutil.iter_modules(package.__path__):
+    for module in pkgutil.iter_modules([str(folder)]):
         path = f"vaekit.{family}.{module.name}"
-        text = (Path(package.__path__[0]) / f"{module.name}.py").read_text(encoding="utf-8")
+        text = (folder / f"{module.name}.py").read_text(encoding="utf-8")
         if re.search(rf"^class {camel(module.name)}\b", text, re.M) and f"    def {FAMILIES[family]}(" in text:
             found[module.name.replace("_", "-") if family == "data" else module.name] = path
     return found
@@ -231,7 +231,7 @@ def explain(issue: Any, known: Sequence[str]) -> str:
     if issue["type"] == "extra_forbidden":
         return f"unknown key{near(name, known)}; known here: {', '.join(known) or 'none'}"
     if issue["type"] == "missing":
-        return f"'{name}' is required here"
+        return f"'{name}' is required here" + (": or give --data PATH" if name == "path" else "")
     message = issue["msg"].removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}; got {shown(issue['input'])}"
 

@@ -1,0 +1,8 @@
+"""The command line: parse, call a task, print.
+
+Heavy modules (torch and all that needs it) are imported inside the commands, so that help comes at once.
+"""
+
+from vaekit.cli.app import app, main
+
+__all__ = ["app", "main"]
