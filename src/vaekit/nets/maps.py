@@ -92,6 +92,39 @@ class Root(nn.Module):
         return x if self.from_map else x.reshape(-1, *self.shape)
 
 
+class Patches(nn.Module):
+    """Space to depth: every p×p patch becomes one position of a coarser grid; sizes that p does not divide are padded."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c, h, w) → (N, c·p², ⌈h/p⌉, ⌈w/p⌉)."""
+        height, width = x.shape[2:]
+        padded = F.pad(x, (0, -width % self.size, 0, -height % self.size))
+        return F.pixel_unshuffle(padded, self.size)
+
+
+class Pixels(nn.Module):
+    """Depth to space: the inverse of `Patches`, cropped to a grid."""
+
+    def __init__(self, size: int, grid: Grid) -> None:
+        super().__init__()
+        self.size = size
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c·p², ⌈h/p⌉, ⌈w/p⌉) → (N, c, h, w)."""
+        height, width = self.grid
+        return F.pixel_shuffle(x, self.size)[..., :height, :width]
+
+
+def coarser(grid: Grid, factor: int) -> Grid:
+    """A grid in steps of `factor`, rounded up."""
+    return (-(-grid[0] // factor), -(-grid[1] // factor))
+
+
 def halve(inputs: int, outputs: int) -> nn.Conv2d:
     """A strided 3×3 convolution, (N, inputs, h, w) → (N, outputs, ⌈h/2⌉, ⌈w/2⌉)."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1)

@@ -9,21 +9,35 @@ from annotated_types import Ge, Gt, Len
 from torch import Tensor, nn
 
 from vaekit.nets.activations import Activation, activation
-from vaekit.nets.maps import Grid, Root, Upsample, halve, need_map, normalisation, pyramid, zeroed
+from vaekit.nets.maps import (
+    Grid,
+    Patches,
+    Pixels,
+    Root,
+    Upsample,
+    coarser,
+    halve,
+    need_map,
+    normalisation,
+    pyramid,
+    zeroed,
+)
 from vaekit.nets.shapes import Shape
 
 
 class Resnet(nn.Module):
     """Stages of pre-activation residual blocks; the grid halves (doubles, in a decoder) between stages.
 
-    The first stage works on the grid of the data (or, with a `stride`, on a coarser one), each further stage on half of it.
-    Every block starts as the identity. Features are maps: `(channels[-1], h, w)` of an encoder on the coarsest grid,
-    `(channels[0], *grid)` of a decoder.
+    The first stage works on the grid of the data, or of its patches; each further stage on half of it. Every block starts as
+    the identity. Features are maps: of an encoder `(channels[-1], h, w)` on the coarsest grid, of a decoder
+    `(channels[0], *grid)`, or `(width, *grid)` with patches.
 
     Args:
         channels: of every stage, from the data's side inwards; a decoder goes through them backwards.
         blocks: residual blocks in a stage.
-        stride: how much coarser than the data the first stage is: 1, 2 or 4 (much faster on large images).
+        patch: side of the square patches that the first stage sees as one position each (space to depth): 1, 2, 4 or 8.
+            Convolutions on a coarser grid with more channels are much faster, above all on a CPU.
+        width: channels a pixel that a decoder has when it turns patches into pixels again.
         activation: before every convolution in a block.
         norm: `none`, or `group` (of channels, within an example).
         squeeze: scale each block's channels by a function of their means over the grid.
@@ -43,7 +57,8 @@ class Resnet(nn.Module):
         self,
         channels: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1)] = (32, 64),
         blocks: Annotated[int, Ge(1)] = 2,
-        stride: Literal[1, 2, 4] = 1,
+        patch: Literal[1, 2, 4, 8] = 1,
+        width: Annotated[int, Gt(0)] = 16,
         activation: Activation = "silu",
         norm: Literal["none", "group"] = "group",
         squeeze: bool = False,
@@ -53,7 +68,7 @@ class Resnet(nn.Module):
     ) -> None:
         super().__init__()
         need_map("resnet", in_shape, grid)
-        style = _Style(list(channels), blocks, stride.bit_length() - 1, activation, norm, squeeze)
+        style = _Style(list(channels), blocks, patch, width, activation, norm, squeeze)
         self.body = nn.Sequential(*(style.down(in_shape) if grid is None else style.up(in_shape, grid)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,22 +78,21 @@ class Resnet(nn.Module):
 
 @dataclass(frozen=True)
 class _Style:
-    """How the stages of a network look; `halvings` of the grid come before the first stage."""
+    """How the stages of a network look."""
 
     channels: list[int]
     blocks: int
-    halvings: int
+    patch: int
+    width: int
     act: Activation
     norm: str
     squeeze: bool
 
     def down(self, in_shape: Shape) -> list[nn.Module]:
         """From the data to the coarsest grid."""
-        first = self.channels[0]
-        parts: list[nn.Module] = (
-            [halve(in_shape[0], first)] if self.halvings else [nn.Conv2d(in_shape[0], first, kernel_size=3, padding=1)]
-        )
-        parts += [halve(first, first) for _ in range(self.halvings - 1)]
+        inputs, first = in_shape[0] * self.patch**2, self.channels[0]
+        parts: list[nn.Module] = [Patches(self.patch)] if self.patch > 1 else []
+        parts.append(nn.Conv2d(inputs, first, kernel_size=3, padding=1))
         for stage, width in enumerate(self.channels):
             parts += [halve(self.channels[stage - 1], width)] if stage else []
             parts += self.stage(width)
@@ -87,15 +101,16 @@ class _Style:
     def up(self, in_shape: Shape, grid: Grid) -> list[nn.Module]:
         """From the coarsest grid to the data."""
         depth, first = len(self.channels), self.channels[0]
-        grids = pyramid(grid, self.halvings + depth - 1)
+        grids = pyramid(coarser(grid, self.patch), depth - 1)
         parts: list[nn.Module] = [Root(in_shape, self.channels[-1], grids[-1])]
         for stage in reversed(range(depth)):
             parts += self.stage(self.channels[stage])
             if stage:
-                parts.append(Upsample(self.channels[stage], self.channels[stage - 1], grids[self.halvings + stage - 1]))
-        for level in reversed(range(self.halvings)):
-            parts += [*self.finish(first), Upsample(first, first, grids[level])]
-        return parts + self.finish(first)
+                parts.append(Upsample(self.channels[stage], self.channels[stage - 1], grids[stage - 1]))
+        parts += self.finish(first)
+        if self.patch > 1:
+            parts += [nn.Conv2d(first, self.width * self.patch**2, kernel_size=1), Pixels(self.patch, grid)]
+        return parts
 
     def stage(self, width: int) -> list[nn.Module]:
         """The blocks on one grid."""
