@@ -112,7 +112,7 @@ def test_hidden_files_and_other_files_are_left_alone(folder: Folder) -> None:
     (root / "again").symlink_to(root)
     data = load(root)
     assert len(data.train) + len(data.validation) + len(data.test) == 12
-    assert data.remarks == (f"{root}: 1 files that are no images are left alone",)
+    assert data.remarks == (f"{root}: files that are no images are left alone: 1",)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_sixteen_bit_files_are_reduced_with_one_remark(folder: Folder) -> None:
         Image.fromarray(x).save(root / f"deep{i}.png")
     data = load(root, validation=0, test=0)
     assert [remark for remark in data.remarks if "16 bits" in remark] == [
-        f"{root}: 3 files have 16 bits a channel and are reduced to 8 (65535 becomes 255)"
+        f"{root}: files with 16 bits a channel are reduced to 8 (65535 becomes 255): 3"
     ]
     x = dict(zip(data.train.ids, everything(data.train), strict=True))
     assert torch.equal(x["deep2.png"], x["002.png"])

@@ -123,7 +123,7 @@ def readable(root: Path, names: Names) -> tuple[Names, Headers, tuple[str, ...]]
     good = np.array([i for i in range(len(names)) if i not in headers.broken], np.int64)
     deep = int(headers.deep.sum())
     if deep:
-        remarks += (f"{root}: {deep} files have 16 bits a channel and are reduced to 8 (65535 becomes 255)",)
+        remarks += (f"{root}: files with 16 bits a channel are reduced to 8 (65535 becomes 255): {deep}",)
     kept = Headers(headers.size[good], headers.grey[good], headers.deep[good], {})
     return Names(names[int(i)] for i in good), kept, remarks
 
@@ -164,7 +164,8 @@ def choose_size(headers: Headers, root: Path) -> tuple[tuple[int, ...], tuple[st
         )
     scale = min(1.0, DEFAULT_SIDE / min(height, width))
     chosen = round(height * scale), round(width * scale)
-    seen = f"{size.min(0)[0]}×{size.min(0)[1]} to {size.max(0)[0]}×{size.max(0)[1]}"
+    smallest, largest = ("×".join(map(str, sides)) for sides in (size.min(0), size.max(0)))
+    seen = smallest if smallest == largest else f"{smallest} to {largest}"
     remark = (
         f"{root}: files of {seen} pixels (height × width) are read at {chosen[0]}×{chosen[1]}; set `size` to change"
     )

@@ -74,7 +74,7 @@ class Images(Source):
         listed = self._limited(listed)
         names, headers, remarks = readable(self.root, listed)
         if others:
-            remarks += (f"{self.root}: {others} files that are no images are left alone",)
+            remarks += (f"{self.root}: files that are no images are left alone: {others}",)
         shape, chosen = self._shape(names, headers)
         codes, classes, labels = folders_of(names)
         parts = parts_of(codes, self.shares, labels, where=str(self.root))
