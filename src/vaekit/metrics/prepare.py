@@ -1,0 +1,121 @@
+"""Held-out data, prepared once: the noise of every row (binarization, dequantization) is a function of a seed and its number.
+
+So a figure does not depend on batches, on their order, or on which other rows are evaluated along with a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Batch, Likelihood, each
+from vaekit.metrics.memory import rows_at_once
+from vaekit.metrics.noise import seed_of
+from vaekit.model import VAE
+
+READ = 256  # rows that are read together
+_DATA = 1  # the stream of noise that belongs to the data; another number for another use
+
+
+class Split(Protocol):
+    """What is asked of one split of the data."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, order: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows as they were read, and each of them prepared. The model can be handed `fits` rows at once."""
+
+    raw: Batch  # B rows
+    rows: Sequence[Batch]  # B batches of one row
+    fits: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def batch(self) -> Batch:
+        """The prepared rows."""
+        return join(self.rows)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The rows' numbers in their split."""
+        return [int(row.index) for row in self.rows]  # type: ignore[arg-type]
+
+    def parts(self, size: int) -> Iterator[Chunk]:
+        """The same in pieces of at most `size` rows."""
+        for start in range(0, len(self), size):
+            piece = slice(start, start + size)
+            yield Chunk(cut(self.raw, piece), self.rows[piece], self.fits)
+
+
+def chunks(model: VAE, rows: Split, seed: int, order: Tensor | None = None) -> Iterator[Chunk]:
+    """The rows `order` (m,) of a split, by default all, in that order, as many at once as memory allows.
+
+    Rows that turn out to be unreadable are left out. The model is on the device of the rows.
+    """
+    order = torch.arange(len(rows)) if order is None else order
+    fits = 0
+    for raw in rows.batches(order, READ):
+        ready = prepared(model.likelihood, raw, seed)
+        if ready and not fits:
+            first = ready[0]
+            fits = rows_at_once(model, lambda first=first: model(first), device_of(raw))  # type: ignore[misc]
+        if ready:
+            yield from Chunk(raw, ready, fits).parts(fits)
+
+
+def prepared(likelihood: Likelihood, raw: Batch, seed: int) -> list[Batch]:
+    """Each row of a batch in the units of the likelihood, with noise of its own."""
+    numbers = torch.arange(len(raw)) if raw.index is None else raw.index
+    generator = torch.Generator(device=device_of(raw))
+    ready = []
+    for position, number in enumerate(numbers.tolist()):
+        generator.manual_seed(seed_of(seed, _DATA, number))
+        row = replace(cut(raw, slice(position, position + 1)), index=torch.tensor([number]))
+        ready.append(likelihood.prepare(row, generator))
+    return ready
+
+
+def cut(batch: Batch, piece: slice) -> Batch:
+    """Some rows of a raw batch."""
+    names = ("x", "mask", "context", "observed", "index")
+    return replace(batch, **{name: each(lambda value: value[piece], getattr(batch, name)) for name in names})
+
+
+def join(rows: Sequence[Batch]) -> Batch:
+    """Prepared batches with the same entries, as one."""
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    names = ("x", "mask", "context", "observed", "index")
+    log_det = first.log_det
+    if isinstance(log_det, Tensor) and isinstance(first.x, Tensor) and log_det.ndim == first.x.ndim:
+        log_det = torch.cat([row.log_det for row in rows])  # type: ignore[misc]  # one a row, not one for all
+    return replace(
+        first, **{name: side_by_side([getattr(row, name) for row in rows]) for name in names}, log_det=log_det
+    )
+
+
+def side_by_side(parts: Sequence[Any]) -> Any:
+    """Tensors, or mappings of tensors, one after the other along the rows."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))
+    if first is None:
+        return None
+    return {name: side_by_side([part[name] for part in parts]) for name in first}
+
+
+def device_of(batch: Batch) -> torch.device:
+    """Where a batch is."""
+    x = batch.x if isinstance(batch.x, Tensor) else next(iter(batch.x.values()))
+    return x.device

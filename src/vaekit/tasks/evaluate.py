@@ -1,0 +1,258 @@
+"""The figures of a run on held-out data, each with its standard error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Batch, DataSpec, Trace
+from vaekit.errors import RunError, VaekitError
+from vaekit.metrics import (
+    Estimate,
+    Measures,
+    active_units,
+    bits_per_dimension,
+    effective_dimensions,
+    measure,
+    pixels,
+    reconstruction,
+)
+from vaekit.model import VAE
+from vaekit.run import Run, SplitName
+from vaekit.tasks.records import plain, write
+from vaekit.tasks.rows import Chosen, chosen, positive
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and on what. Nats are per example; None stands for what does not exist for this data."""
+
+    run: str
+    dataset: str
+    split: str  # empty: data in hand
+    units: str  # what the log-probabilities are about
+    n: int
+    samples: int  # K of the importance-weighted bound; draws that the other figures are averaged over
+    seed: int
+    steps: int  # of training, at the time
+    elbo_nats: Estimate
+    importance_weighted_nats: Estimate
+    bits_per_dim: Estimate  # of the importance-weighted bound
+    elbo_bits_per_dim: Estimate
+    log_likelihood_nats: Estimate  # E_q[log p(x | z)]
+    kl_nats: Estimate
+    effective_samples: Estimate  # of the importance weights
+    kl_per_group: Mapping[str, Estimate]
+    kl_per_dimension: tuple[float, ...]  # nats; groups one after the other, maps flattened
+    active_units: int
+    effective_dimensions: float  # how many dimensions the KL is spread over
+    mse: Estimate  # of the central reconstruction, in squared units of the data
+    psnr_db: Estimate | None
+    ssim: Estimate | None
+    ms_ssim: Estimate | None
+    ms_ssim_scales: int
+    notes: tuple[str, ...]
+    device: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        values: dict[str, Any] = plain(self)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
+        """The inverse of `as_dict`."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        ready = {name: as_estimate(value) for name, value in known.items()}
+        ready["kl_per_group"] = {name: as_estimate(value) for name, value in known["kl_per_group"].items()}
+        ready |= {name: tuple(known[name]) for name in ("kl_per_dimension", "notes")}
+        return cls(**ready)
+
+    def __str__(self) -> str:
+        figures = {name: value for name, value in vars(self).items() if isinstance(value, Estimate)}
+        head = (
+            f"{self.run} on {self.dataset} {self.split}: {self.n} examples, {self.samples} samples each; {self.units}"
+        )
+        lines = [f"  {name:26} {value}" for name, value in figures.items()]
+        return "\n".join([head, *lines, f"  {'active_units':26} {self.active_units} of {len(self.kl_per_dimension)}"])
+
+
+def evaluate(
+    run: Run,
+    split: SplitName = "test",
+    samples: int = 512,
+    *,
+    data: Any = None,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a run on a split of its data, or on data in hand.
+
+    Every row's binarization or dequantization noise is a function of `seed` and its number: figures do not depend on
+    batches. An evaluation of the run's own data is kept as `evaluation-SPLIT.json` in its directory, unless one of the same
+    weights on more examples is there.
+
+    Args:
+        run: what is measured.
+        split: `train`, `validation` or `test`.
+        samples: K of the importance-weighted bound, log 1/K Σ p(x, z) / q(z | x).
+        data: instead of the run's own: a path, an array, a tensor, PIL images, or rows.
+        limit: at most so many examples, evenly spaced.
+        seed: of all noise.
+        progress: called with the number of examples done, and of all.
+
+    Raises:
+        ConfigError, DataError: `samples` or `limit` below 1; no rows; data that does not fit or is not the run's any more.
+        RunError: the evaluation cannot be kept in the run's directory; the message has the figures.
+    """
+    positive("samples", samples)
+    began = time.perf_counter()
+    where = chosen(run, data, split, n=limit)
+    near = Nearness(run.model, run.spec)
+    found = measure(run.model, where.rows, samples, seed=seed, order=where.order, visit=near.add, progress=progress)
+    result = evaluation(run, where, "" if data is not None else split, seed, found, near, time.perf_counter() - began)
+    if data is None and run.path is not None:
+        keep(run.path, result)
+    return result
+
+
+def evaluation(
+    run: Run, where: Chosen, split: str, seed: int, found: Measures, near: Nearness, seconds: float
+) -> Evaluation:
+    """Everything that was found, side by side."""
+    kl = found.kl_per_dimension
+    return Evaluation(
+        run=run.name,
+        dataset=where.name,
+        split=split,
+        units=units(run),
+        n=found.elbo.n,
+        samples=found.samples,
+        seed=seed,
+        steps=run.info.steps,
+        elbo_nats=found.elbo,
+        importance_weighted_nats=found.importance_weighted,
+        bits_per_dim=bits_per_dimension(found.importance_weighted, run.spec),
+        elbo_bits_per_dim=bits_per_dimension(found.elbo, run.spec),
+        log_likelihood_nats=found.log_likelihood,
+        kl_nats=found.kl,
+        effective_samples=found.effective_samples,
+        kl_per_group=found.kl_per_group,
+        kl_per_dimension=tuple(torch.cat([value.flatten() for value in kl.values()]).tolist()),
+        active_units=active_units(found.variances),
+        effective_dimensions=round(effective_dimensions(kl), 3),
+        mse=near.estimate("mse"),
+        psnr_db=near.existing("psnr"),
+        ssim=near.existing("ssim"),
+        ms_ssim=near.existing("ms_ssim"),
+        ms_ssim_scales=pixels.scales(run.spec) if near.existing("ms_ssim") else 0,
+        notes=tuple(near.notes),
+        device=str(next(run.model.parameters()).device),
+        seconds=round(seconds, 2),
+    )
+
+
+class Nearness:
+    """Collects how near the central reconstructions are to the raw data."""
+
+    def __init__(self, model: VAE, spec: DataSpec) -> None:
+        self.model, self.spec = model, spec
+        self.values: dict[str, list[Tensor]] = {}
+        self.notes: list[str] = []
+        self.structural = pixels.has_ssim(spec)
+        if self.structural:
+            try:
+                pixels.torchmetrics_images()
+            except VaekitError as error:
+                self.structural = False
+                self.notes.append(str(error))
+        elif spec.is_image and spec.levels is not None:
+            self.notes.append(f"SSIM needs sides of at least {pixels.WINDOW} pixels, the images have {spec.shape[1:]}")
+
+    def add(self, raw: Batch, trace: Trace) -> None:
+        """Take in raw rows and the deterministic pass over them."""
+        outputs, inputs, spec = reconstruction(self.model, trace), raw.x, self.spec
+        assert isinstance(inputs, Tensor), "named parts have no common error"
+        self.note("mse", pixels.squared_error(outputs, inputs))
+        if spec.levels is not None:
+            self.note("psnr", pixels.psnr(outputs, inputs, spec))
+        if self.structural:
+            self.note("ssim", pixels.ssim(outputs, inputs, spec))
+            if pixels.scales(spec) > 1:
+                self.note("ms_ssim", pixels.ms_ssim(outputs, inputs, spec))
+
+    def note(self, name: str, values: Tensor) -> None:
+        """Keep one value an example, (B,)."""
+        self.values.setdefault(name, []).append(values.cpu())
+
+    def estimate(self, name: str) -> Estimate:
+        """Of a figure that exists for any data."""
+        return Estimate.of(torch.cat(self.values[name]))
+
+    def existing(self, name: str) -> Estimate | None:
+        """Of a figure that may not exist for this data."""
+        return self.estimate(name) if name in self.values else None
+
+
+def units(run: Run) -> str:
+    """What the log-probabilities of a run are about, in words."""
+    params, levels = run.config.model.likelihood.params, run.spec.levels
+    binarization = params.get("binarization") if levels is not None and levels > 2 else None
+    if binarization == "dynamic":
+        return "log-probabilities of binarized images (one fixed random draw each)"
+    if binarization == "threshold":
+        return f"log-probabilities of images binarized at {params['threshold']:g}"
+    if binarization == "expected":
+        return "cross-entropies with grey values as targets: not log-probabilities of the grey images"
+    if levels is None:
+        return "log-densities of continuous data in its own units: they can be of any sign"
+    if params.get("dequantize") is False:
+        return f"log-densities at the {levels} levels: not comparable with code lengths"
+    return f"log-probabilities of the data itself ({levels} levels)"
+
+
+# --- kept with the run -----------------------------------------------------------------------------------------------
+
+
+def keep(path: Path, result: Evaluation) -> None:
+    """Write an evaluation into a run's directory, unless one of the same weights on more examples is there."""
+    known = kept(path, result.split)
+    if known is not None and known.steps == result.steps and known.n > result.n:
+        return
+    try:
+        write(path / file_name(result.split), json.dumps(result.as_dict(), indent=1).encode())
+    except RunError as error:
+        raise RunError(f"{error}\n  what was found:\n{result}") from None
+
+
+def kept(path: Path, split: str = "test") -> Evaluation | None:
+    """The evaluation in a run's directory; None if there is none, or it cannot be read."""
+    try:
+        return Evaluation.from_dict(json.loads((path / file_name(split)).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def file_name(split: str) -> str:
+    """Where the evaluation of a split is kept."""
+    return f"evaluation-{split}.json"
+
+
+def as_estimate(value: Any) -> Any:
+    """`{mean, stderr, n}` → an `Estimate`; anything else as it is."""
+    if not isinstance(value, Mapping) or set(value) != {"mean", "stderr", "n"}:
+        return value
+    mean, stderr = (float("nan") if value[name] is None else float(value[name]) for name in ("mean", "stderr"))
+    return Estimate(mean, stderr, int(value["n"]))
+
+
+__all__ = ["Evaluation", "evaluate", "kept", "units"]
