@@ -1,4 +1,4 @@
-"""A small data set and model for the tests of the engine: 8×6 binary images from four prototypes."""
+"""A small data set and model for the tests of the engine: 8×10 binary images from four prototypes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaekit.engine.plan import Plan
 from vaekit.model import VAE
 from vaekit.recipes import read, resolve
 
-SPEC = DataSpec(shape=(1, 8, 6), levels=2)
+SPEC = DataSpec(shape=(1, 8, 10), levels=2)
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Source:
         return make_data()
 
 
-def config(train: Mapping[str, Any] | None = None, objective: Any = "elbo") -> Config:
+def config(train: Mapping[str, Any] | None = None, objective: Any = "elbo", net: Any = None) -> Config:
     """A configuration for that data; `train` overrides the plan."""
     values = {
         "data": {"name": "small:Source"},
         "model": {
             "latent": 3,
-            "encoder": {"name": "mlp", "hidden": [16]},
-            "decoder": {"name": "mlp", "hidden": [16]},
+            "encoder": net or {"name": "mlp", "hidden": [16]},
+            "decoder": net or {"name": "mlp", "hidden": [16]},
             "likelihood": "bernoulli",
         },
         "objective": objective,
@@ -75,12 +75,16 @@ def config(train: Mapping[str, Any] | None = None, objective: Any = "elbo") -> C
     return resolve(read(values))
 
 
-def parts(train: Mapping[str, Any] | None = None, objective: Any = "elbo") -> tuple[VAE, Objective, Data, Plan]:
+def parts(
+    train: Mapping[str, Any] | None = None, objective: Any = "elbo", net: Any = None
+) -> tuple[VAE, Objective, Data, Plan]:
     """What `fit` takes."""
-    settings, data = config(train, objective), make_data()
+    settings, data = config(train, objective, net), make_data()
     return build_model(settings, SPEC, mean_of(data.train)), build_objective(settings), data, settings.train
 
 
-def train(settings: Mapping[str, Any] | None = None, objective: Any = "elbo", **options: Any) -> Fitted:
+def train(
+    settings: Mapping[str, Any] | None = None, objective: Any = "elbo", net: Any = None, **options: Any
+) -> Fitted:
     """Train on the small data."""
-    return fit(*parts(settings, objective), **options)
+    return fit(*parts(settings, objective, net), **options)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import small
 import torch
+from torch import Tensor
 
+from vaekit.core import Batch
 from vaekit.engine import checkpoint
 from vaekit.engine.fit import EpochEnd, Event, Progress, fit
 from vaekit.errors import RunError
@@ -47,19 +52,28 @@ class StopAfter:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+CONV = {"name": "resnet", "channels": [5, 6], "blocks": 1, "patch": 2}
+
+
+@pytest.mark.parametrize("net", [None, CONV], ids=["mlp", "resnet"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.get("optimizer", "AdamW") + f"-{len(plan)}")
-def test_stopped_and_resumed_equals_straight(plan: dict[str, Any], tmp_path: Path) -> None:
+def test_stopped_and_resumed_equals_straight(plan: dict[str, Any], net: Any, tmp_path: Path) -> None:
     straight, parted = tmp_path / "straight", tmp_path / "parted"
     straight.mkdir()
     parted.mkdir()
-    small.train({**plan, "epochs": 5}, directory=straight)
+    small.train({**plan, "epochs": 5}, net=net, directory=straight)
 
-    stopped = small.train({**plan, "epochs": 5}, directory=parted, hooks=[StopAfter(2)])
+    stopped = small.train({**plan, "epochs": 5}, net=net, directory=parted, hooks=[StopAfter(2)])
     assert stopped.reason == "interrupted"
     assert stopped.steps < 5 * len(small.make_data().train) // 32
-    resumed = small.train({**plan, "epochs": 5}, directory=parted, resume=True)
+    resumed = small.train({**plan, "epochs": 5}, net=net, directory=parted, resume=True)
 
     assert resumed.reason == "finished"
+    assert_equal(straight, parted)
+
+
+def assert_equal(straight: Path, parted: Path) -> None:
+    """The same bits of everything that is kept, and the same log but for the times."""
     expected, got = weights(straight), weights(parted)
     assert expected.keys() == got.keys()
     for name, value in expected.items():
@@ -67,6 +81,50 @@ def test_stopped_and_resumed_equals_straight(plan: dict[str, Any], tmp_path: Pat
     assert untimed(straight) == untimed(parted)
     best = [checkpoint.load(path / "best.safetensors")[0] for path in (straight, parted)]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+class Torn(Exception):  # noqa: N818
+    """What the power cut would be."""
+
+
+@dataclass(frozen=True)
+class Brittle(small.Rows):
+    """Rows that give out after a number of batches."""
+
+    left: list[int] = field(default_factory=lambda: [0])
+
+    def batches(self, order: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        for batch in super().batches(order, batch_size, drop_last):
+            self.left[0] -= 1
+            if not self.left[0]:
+                raise Torn
+            yield batch
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_torn_at_any_batch_and_resumed_equals_straight(seed: int, tmp_path: Path) -> None:
+    """Cut off at random batches, the very last of an epoch too: what came after the last checkpoint is done again."""
+    plan = {
+        "epochs": 30,
+        "batch_size": 20,
+        "checkpoint": "7 steps",
+        "ema": 0.9,
+        "validate_every": 5,
+        "accumulate": 1 + seed % 2,
+    }
+    straight, torn, dice = tmp_path / "straight", tmp_path / "torn", random.Random(seed)
+    straight.mkdir()
+    torn.mkdir()
+    small.train(plan, directory=straight)
+    for _ in range(100):
+        model, objective, data, settings = small.parts(plan)
+        data = small.Data(Brittle(data.train.x, [dice.randint(1, 90)]), data.validation)
+        try:
+            fit(model, objective, data, settings, directory=torn, resume=(torn / "last.safetensors").exists())
+            break
+        except Torn:
+            continue
+    assert_equal(straight, torn)
 
 
 def test_a_stop_in_mid_epoch_is_at_a_step(tmp_path: Path) -> None:

@@ -99,10 +99,17 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
 def unpack_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
 ) -> None:
-    """Put back what `pack_optimizer` took out; the groups' settings come from the plan."""
+    """Put back what `pack_optimizer` took out; the groups' settings come from the plan.
+
+    A tensor of a parameter's shape gets that parameter's layout in memory: fused kernels walk both side by side.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **numbers}.items():
         index, key = name.split("/", 1)
+        like = parameters[int(index)]
+        if isinstance(value, Tensor) and value.shape == like.shape:
+            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -60,7 +60,8 @@ class Training:
         started: float | None,
     ) -> None:
         self.plan, self.data, self.runtime, self.directory = plan, data, runtime, directory
-        self.model = model.to(runtime.device).train()
+        # Convolutions are faster with their channels last; for all other layers this changes nothing.
+        self.model = model.to(runtime.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.objective = objective
         step = Step(self.model, objective, runtime)
         self.step: nn.Module = torch.compile(step) if plan.compile else step  # type: ignore[assignment]
@@ -303,6 +304,9 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 def cut_log(path: Path, length: int) -> list[dict[str, Any]]:
     """Cut the log to the lines that belong to a checkpoint, and return them."""
+    if not length:
+        path.unlink(missing_ok=True)
+        return []
     if not path.exists() or path.stat().st_size < length:
         raise RunError(f"{path}: the log is shorter than its checkpoint says; the run is incomplete or was altered")
     with open(path, "r+b") as file:

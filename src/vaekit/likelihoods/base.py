@@ -43,7 +43,7 @@ class Decoded(Likelihood):
         """What the head says about every site, in full precision, `(N, numbers, *shape)`."""
         parts = [part for part in (given.state, given.context) if part is not None]
         decoded = self.head(self.decoder(join(parts, as_map=parts[0].ndim == 4)))
-        return full(decoded).reshape(-1, self.numbers, *self.spec.shape)
+        return full(decoded.contiguous()).reshape(-1, self.numbers, *self.spec.shape)
 
     @final
     def prepare(self, batch: Batch, generator: Generator | None = None) -> Batch:
