@@ -69,7 +69,7 @@ def assemble(
     """The dataset of `pool`, divided by `shares`, classes in proportion; given sets are taken as they are."""
     shares = replace(shares, validation=0 if validation else shares.validation, test=0 if test else shares.test)
     parts = divide(len(pool.x), shares, pool.classes_of_rows, where=name)
-    mean, scale, more = standardization(pool.x[torch.from_numpy(parts.train)], preparation, name)
+    mean, scale, more = standardization(pool.x, torch.from_numpy(parts.train), preparation, name)
     spec = DataSpec(preparation.shape, preparation.levels, mean, scale, classes=preparation.classes)
     taken = [
         (pool, parts.train),

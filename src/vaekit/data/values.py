@@ -177,15 +177,15 @@ def _to_levels(x: NumberArray, preparation: Preparation, where: str) -> NDArray[
 
 
 def standardization(
-    train: Tensor, preparation: Preparation, where: str
+    x: Tensor, train: Tensor, preparation: Preparation, where: str
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    """Mean, scale and remarks for continuous training rows (n, *shape): per column of rows, one number for images.
+    """Mean, scale and remarks of the rows `train` (m,) of continuous data `x` (n, *shape): per column, one for images.
 
     Constant columns get scale 1.
     """
-    if preparation.levels is not None or not len(train):
+    if preparation.levels is not None:
         return (0.0,), (1.0,), ()
-    columns = train if train.ndim == 2 else train.reshape(-1, 1)
+    columns = x[train] if x.ndim == 2 else x[train].reshape(-1, 1)
     mean = columns.sum(0, dtype=torch.float64) / len(columns)
     parts = torch.split(columns, max(1, 2**22 // columns.shape[1]))  # no copy of everything in float64
     variance = torch.stack([((part.double() - mean) ** 2).sum(0) for part in parts]).sum(0) / len(columns)
