@@ -10,12 +10,24 @@ from typing import Annotated
 import typer
 
 import vaekit
-from vaekit.cli import learning, screen, training
+from vaekit.cli import exploring, learning, making, measuring, screen, training
 from vaekit.cli.base import DEBUG
 from vaekit.cli.clock import process_start
 
 START = "[bold]Start here[/bold]\n  [cyan]vaekit train digits[/cyan]\n  [cyan]vaekit report runs/digits[/cyan]"
-COMMANDS = (training.train, learning.init, learning.list_, learning.show)  # in the order in which help shows them
+COMMANDS = (  # in the order in which help shows them
+    training.train,
+    learning.init,
+    measuring.evaluate,
+    making.generate,
+    making.reconstruct,
+    exploring.interpolate,
+    exploring.traverse,
+    making.embed,
+    making.decode,
+    learning.list_,
+    learning.show,
+)
 
 app = typer.Typer(
     name="vaekit",

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -20,10 +20,6 @@ from vaekit.errors import VaekitError
 
 TRAIN, USE, LEARN = "Train", "Use a run", "Look and learn"
 DEBUG = "VAEKIT_DEBUG"
-
-RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The run's directory.", show_default=False, autocompletion=lambda: runs())
-]
 
 
 @dataclass(frozen=True)
@@ -93,8 +89,3 @@ def explain(error: Exception) -> int:
         f"  with all that this prints: {DEBUG}=1 vaekit {shlex.join(sys.argv[1:])}"
     )
     return 1
-
-
-def runs() -> list[str]:
-    """The runs in the usual place, for the shell's completion."""
-    return sorted(str(info.parent) for info in Path("runs").glob("*/run.json"))

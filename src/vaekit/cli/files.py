@@ -1,39 +1,127 @@
-"""Where results go. A default place in the run's directory may be replaced; a file that was asked for is never
-overwritten unasked."""
+"""Where results go, and in what form.
+
+A default place in the run's directory may be replaced; a file that was asked for is never overwritten unasked.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from vaekit.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def place(output: str | None, default: Path, force: bool) -> Path:
-    """Where to write: `output` if it is free, else the default place.
+    from torch import Tensor
 
-    Raises `ConfigError` if `output` is there already and may not be replaced, or if its folder does not exist.
+    from vaekit.core import DataSpec
+
+PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff")
+Form = Literal["picture", "npz", "csv", "folder"]
+FORMS: dict[Form, str] = {
+    "picture": "a picture (.png)",
+    "npz": "arrays (.npz)",
+    "csv": "a table (.csv)",
+    "folder": "a folder (no suffix)",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to write, and as what."""
+
+    path: Path
+    form: Form
+
+
+def target(output: str | None, default: Path, force: bool, forms: Sequence[Form]) -> Target:
+    """Where the result goes, decided before the work begins: `output`, or the default place.
+
+    Raises `ConfigError` if `output` is there already and may not be replaced, or if its name says no form of `forms`.
     """
-    if output is None:
-        return default
-    path = Path(output)
-    check_free(path, force)
-    return path
+    path = default if output is None else Path(output)
+    if output is not None:
+        check_free(path, force)
+    form: Form = "picture" if path.suffix.lower() in PICTURES else "folder"
+    if path.suffix.lower() in (".npz", ".csv"):
+        form = "npz" if path.suffix.lower() == ".npz" else "csv"
+    elif form == "folder" and path.suffix and not path.is_dir() and not str(output).endswith(os.sep):
+        form = "picture"
+    if form not in forms or (form == "picture" and path.suffix.lower() not in PICTURES):
+        words = {
+            "picture": "a picture (.png)",
+            "npz": "arrays (.npz)",
+            "csv": "a table (.csv)",
+            "folder": "a folder (no suffix)",
+        }
+        raise ConfigError(f"{output}: expected the name of {', or '.join(words[form] for form in forms)}")
+    return Target(path, form)
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise `ConfigError` if something stands there, or if there is no folder to write in."""
+    """Raise `ConfigError` if something stands there that may not be replaced; an empty folder is nothing."""
     taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
-    if taken and (not force or path.is_dir()):
-        fix = "another name" if path.is_dir() else "another name, or --force to overwrite it"
-        raise ConfigError(f"{path}: exists already and is not overwritten.\n  fix: -o with {fix}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder {path.parent}.\n  fix: mkdir -p {path.parent}")
+    if taken and not force:
+        raise ConfigError(f"{path}: exists already and is not overwritten.\n  fix: another name, or --force")
 
 
 def write_new(path: Path, text: str, force: bool) -> None:
-    """Write a text file that must not be there yet."""
+    """Write a text file whole or not at all, where nothing stands yet."""
     check_free(path, force)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+# --- examples --------------------------------------------------------------------------------------------------------
+
+
+def forms_of(spec: DataSpec) -> tuple[Form, ...]:
+    """What examples can be written as."""
+    from vaekit import render
+
+    return ("picture", "npz", "folder") if render.drawable(spec) else ("npz", "csv", "picture")
+
+
+def default_name(spec: DataSpec, stem: str) -> str:
+    """A picture where an example is one, else arrays."""
+    return f"{stem}.png" if forms_of(spec)[0] == "picture" else f"{stem}.npz"
+
+
+def write_examples(where: Target, x: Tensor, latents: Tensor, spec: DataSpec) -> None:
+    """Write examples `(n, *shape)` in data units: a grid, single files, arrays, or a table."""
+    from vaekit import render
+    from vaekit.tasks import records
+
+    if where.form == "picture":
+        render.save(render.picture(x, spec), where.path)
+    elif where.form == "folder":
+        render.save_each(x, where.path, spec)
+    elif where.form == "npz":
+        records.write(where.path, archive(x, latents, spec))
+    else:
+        names = spec.names or tuple(f"x_{number}" for number in range(x.shape[1]))
+        records.write(where.path, records.to_csv(names, x.tolist()))
+
+
+def archive(x: Tensor, latents: Tensor, spec: DataSpec) -> bytes:
+    """The bytes of a NumPy archive that the source `array` reads: `images` (n, H, W[, C]) or `x` (n, D), and `latents`.
+
+    Levels are rounded to whole numbers.
+    """
+    import io
+
+    import numpy as np
+
+    if spec.levels is not None:
+        x = x.round().clamp(0, spec.levels - 1).byte()
+    is_map = len(spec.shape) == 3
+    values = (x.squeeze(1) if spec.shape[0] == 1 else x.movedim(1, -1)) if is_map else x
+    stream = io.BytesIO()
+    arrays: dict[str, Any] = {"images" if is_map else "x": values.numpy(), "latents": latents.numpy()}
+    np.savez(stream, **arrays)
+    return stream.getvalue()

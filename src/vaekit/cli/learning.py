@@ -10,8 +10,9 @@ import typer
 from rich.text import Text
 
 from vaekit.cli import screen
-from vaekit.cli.base import LEARN, TRAIN, RunPath, command
+from vaekit.cli.base import LEARN, TRAIN, command
 from vaekit.cli.files import write_new
+from vaekit.cli.options import RunPath
 from vaekit.cli.training import recipes_like
 from vaekit.errors import ConfigError, near
 
@@ -30,7 +31,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a recipe, with its comments, as a YAML file to edit."""
+    """Write a recipe with its comments, as YAML to edit."""
     from vaekit import recipes
 
     text = recipes.recipe_text(recipe)
@@ -54,7 +55,7 @@ def list_(
         ),
     ] = None,
 ) -> None:
-    """List what there is; of one family, with all parameters, their values and defaults."""
+    """List what there is; of a family, all parameters."""
     from vaekit.config import FAMILIES
 
     known = ["recipes", *FAMILIES, "train", "optimizers"]
@@ -152,7 +153,7 @@ def show(
     run: RunPath,
     config: Annotated[bool, typer.Option("--config", help="Print the resolved configuration as YAML.")] = False,
 ) -> None:
-    """Say what a run is: data, model, training, held-out figures, files."""
+    """Say what a run is: data, model, training, files."""
     from vaekit import run as runs
     from vaekit.cli import summary
 

@@ -56,6 +56,13 @@ def say(text: str = "") -> None:
     out().print(text, markup=False, soft_wrap=True)
 
 
+def tell(text: str) -> None:
+    """A sentence of result: broken between words on a terminal, one line elsewhere."""
+    console = out()
+    for line in hanging(text, console) if console.is_terminal else [text]:
+        console.print(line, markup=False, soft_wrap=True)
+
+
 def note(text: str) -> None:
     """A remark that the user should see."""
     message(err(), "note", "yellow", text)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit.cli import screen, summary
-from vaekit.cli.base import TRAIN, command, runs
+from vaekit.cli.base import TRAIN, command
+from vaekit.cli.options import runs
 from vaekit.cli.progress import TrainingDisplay
 from vaekit.errors import ConfigError, VaekitError
 

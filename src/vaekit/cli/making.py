@@ -1,0 +1,195 @@
+"""`vaekit generate`, `reconstruct`, `embed`, `decode`: what a run makes of data, and of nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from vaekit.cli import screen
+from vaekit.cli.base import command
+from vaekit.cli.files import check_free, default_name, forms_of, target, write_examples
+from vaekit.cli.options import Data, Force, Pixels, RunPath, Seed, Split, split_name
+from vaekit.cli.progress import bar
+
+if TYPE_CHECKING:
+    from vaekit.core import DataSpec
+    from vaekit.tasks.decoding import Pixels as PixelKind
+
+PICTURED = 60  # pairs of a picture of reconstructions
+
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="OUT",
+        help="A grid (.png), arrays (.npz), or single files in a folder (no suffix). Default: in the run's directory.",
+        show_default=False,
+    ),
+]
+
+
+@command(
+    "vaekit generate runs/mnist -n 100",
+    "vaekit generate runs/mnist --temperature 0.7 --pixels sample -o new.png",
+    "vaekit generate runs/mnist -n 1000 -o new/",
+)
+def generate(
+    run: RunPath,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(metavar="T", help="Below 1: more typical, less varied; above: the reverse.")
+    ] = 1.0,
+    pixels: Pixels = "mean",
+    seed: Seed = 0,
+    out: Out = None,
+    force: Force = False,
+) -> None:
+    """Draw new examples: latents from the prior, decoded."""
+    from vaekit import run as runs
+    from vaekit.tasks.generate import generate as task
+
+    loaded = runs.load(run)
+    where = target(out, run / default_name(loaded.spec, "samples"), force, forms_of(loaded.spec))
+    with bar("generating") as progress:
+        made = task(loaded, n, temperature, seed, cast("PixelKind", pixels), progress=progress)
+    write_examples(where, made.images, made.latents, loaded.spec)
+    screen.tell(
+        f"{screen.counted(n, 'new example')} at temperature {temperature:g}, seed {seed}; "
+        f"{what_is_shown(loaded.spec, pixels)}"
+    )
+    screen.say(f"wrote {where.path}")
+
+
+def what_is_shown(spec: DataSpec, pixels: str) -> str:
+    """Whether values are centres of p(x | z) or draws from it, in words."""
+    name = "pixels" if spec.is_image else "values"
+    if pixels == "mean":
+        return f"{name} are means of p(x | z), smoother than data (--pixels sample: draws)"
+    return f"{name} are samples of p(x | z), with its noise (--pixels mean: its centre)"
+
+
+@command("vaekit reconstruct runs/mnist", "vaekit reconstruct runs/mnist --data photos/ --all -o back.png")
+def reconstruct(
+    run: RunPath,
+    data: Data = None,
+    split: Split = "test",
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many examples, evenly spaced.")] = PICTURED,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"All examples in the table; {PICTURED} in the picture.")
+    ] = False,
+    samples: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Draws over which an example's nats are averaged.")
+    ] = 16,
+    seed: Seed = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="The picture; the table stands beside it. Default: in the run's directory.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Show inputs beside reconstructions; figures of each as CSV.
+
+    The latents of an example are the centre of its posterior, and what is shown is the mean of p(x | z) there.
+    """
+    from vaekit import render
+    from vaekit import run as runs
+    from vaekit.tasks.reconstruct import reconstruct as task
+    from vaekit.tasks.rows import evenly
+
+    where = target(out, run / "reconstructions.png", force, ["picture"])
+    figures = where.path.with_suffix(".csv")
+    if out is not None:
+        check_free(figures, force)
+    loaded = runs.load(run)
+    with bar("reconstructing") as progress:
+        made = task(
+            loaded, data, split_name(split), n=None if every else n, samples=samples, seed=seed, progress=progress
+        )
+    made.save(figures)
+    count = len(made.inputs)
+    drawn = evenly(count, min(count, PICTURED if every else n))
+    render.save(render.pairs(made.inputs[drawn], made.outputs[drawn], loaded.spec), where.path)
+    screen.tell(
+        f"{screen.counted(count, 'example')} of {made.dataset}; outputs are means of p(x | z) at the posterior's centre"
+    )
+    for name, values in made.figures().items():
+        if len(values) > 1:
+            stderr = (values.double().std() / len(values) ** 0.5).item()
+            screen.say(f"  {name:<22} {screen.figure(values.double().mean().item(), stderr)}")
+    screen.say(f"wrote {where.path}\nwrote {figures}")
+
+
+@command("vaekit embed runs/mnist -o latents.csv", "vaekit embed runs/mnist --data photos/ -o photos.npz")
+def embed(
+    run: RunPath,
+    data: Data = None,
+    split: Split = "test",
+    n: Annotated[
+        int | None,
+        typer.Option("-n", metavar="N", min=1, help="So many examples, evenly spaced; else all.", show_default=False),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help=".npz or .csv. Default: latents.npz in the run's directory.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write the latents of examples, as .npz or .csv.
+
+    These are the means and scales (standard deviations) of the posterior, in input order, with ids and labels.
+    """
+    from vaekit import run as runs
+    from vaekit.tasks.embed import embed as task
+
+    where = target(out, run / "latents.npz", force, ["npz", "csv"])
+    loaded = runs.load(run)
+    with bar("embedding") as progress:
+        made = task(loaded, data, split_name(split), n=n, seed=seed, progress=progress)
+    made.save(where.path)
+    count, d = made.mean.shape
+    screen.tell(
+        f"{screen.counted(count, 'example')}, {screen.counted(d, 'latent dimension')}: posterior means and scales"
+    )
+    screen.say(f"wrote {where.path}")
+    screen.commands("back from them, edited or not", [f"vaekit decode {run} {where.path}"])
+
+
+@command("vaekit decode runs/mnist latents.csv -o decoded.png", "vaekit decode runs/mnist latents.npz -o decoded/")
+def decode(
+    run: RunPath,
+    latents: Annotated[
+        Path,
+        typer.Argument(metavar="LATENTS", help="A .npz, .npy or .csv file, as of vaekit embed.", show_default=False),
+    ],
+    pixels: Pixels = "mean",
+    seed: Seed = 0,
+    out: Out = None,
+    force: Force = False,
+) -> None:
+    """Make examples of latents: those of embed, edited or not."""
+    from vaekit import run as runs
+    from vaekit.tasks.decode import decode as task
+
+    loaded = runs.load(run)
+    where = target(out, run / default_name(loaded.spec, "decoded"), force, forms_of(loaded.spec))
+    with bar("decoding") as progress:
+        made = task(loaded, latents, pixels=cast("PixelKind", pixels), seed=seed, progress=progress)
+    write_examples(where, made.images, made.latents, loaded.spec)
+    screen.tell(f"{screen.counted(len(made.images), 'example')}; {what_is_shown(loaded.spec, pixels)}")
+    screen.say(f"wrote {where.path}")
