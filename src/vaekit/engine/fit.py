@@ -89,6 +89,7 @@ def fit(
         if resume:
             training.restore_random_states()
         try:
+            training.rehearse()
             reason = run(training, interruption, hooks)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(plan, error) from None

@@ -105,6 +105,15 @@ class Training:
         """An estimate from the pace so far."""
         return self.elapsed * (1 - fraction) / max(fraction, 1e-9)
 
+    def rehearse(self) -> None:
+        """Time the end of training on a few rows, so that a wall-clock budget leaves room for it from the start."""
+        rows, few = self.data.validation, 200
+        if self.plan.budget is None or not (len(rows) and self.plan.validate_every):
+            return
+        begin = time.perf_counter()
+        held_out(self.current_model(), rows, self.runtime, limit=few)
+        self.closing = (time.perf_counter() - begin) * max(1.0, len(rows) / few)
+
     def out_of_time(self) -> bool:
         """Whether the wall-clock budget is used up, but for what the end will take."""
         return self.plan.budget is not None and self.elapsed >= self.plan.budget - self.closing

@@ -47,12 +47,12 @@ class HeldOut:
 
 
 @torch.no_grad()
-def held_out(model: VAE, rows: Split, runtime: Runtime, batch_size: int = 500) -> HeldOut:
-    """The ELBO of `rows` with one sample an example."""
+def held_out(model: VAE, rows: Split, runtime: Runtime, batch_size: int = 500, limit: int | None = None) -> HeldOut:
+    """The ELBO of `rows` (of the first `limit` of them) with one sample an example."""
     model.eval()
     log_likelihood, kl = [], []
     with seeded(NOISE, runtime.device):
-        for batch in rows.batches(torch.arange(len(rows)), batch_size):
+        for batch in rows.batches(torch.arange(len(rows))[:limit], batch_size):
             trace = model(model.likelihood.prepare(batch))
             log_likelihood.append(trace.expect(sum_sites(trace.log_likelihood())))
             kl.append(torch.stack([trace.expect(sum_sites(value)) for value in trace.kl().values()]).sum(0))
