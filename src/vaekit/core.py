@@ -146,7 +146,7 @@ class Latent:
     z: Tensor  # (N, *latent)
     p: Distribution
     q: Distribution | None = None
-    q_path: Distribution | None = None  # q re-scored with detached parameters
+    q_path: Distribution | None = None  # q as a function of the values alone: its parameters are constants
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     enumerated: bool = False
     drawn: bool = False  # z came with q: no closed form

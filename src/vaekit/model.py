@@ -51,6 +51,22 @@ class Group(nn.Module):
         self.merge = merge if merge is not None else Concat()
 
 
+class Groups(nn.ModuleDict):
+    """Latent groups by name, in generative order. Called, they re-score every q at recorded values."""
+
+    def in_order(self) -> Iterator[Group]:
+        """The groups, first to last."""
+        return cast(Iterator[Group], iter(self.values()))
+
+    def forward(self, given: Given, latents: list[Latent]) -> list[Latent]:
+        """The same latents with `q_path` set."""
+        rescored = []
+        for group, latent in zip(self.in_order(), latents, strict=True):
+            rescored.append(replace(latent, q_path=group.posterior(given).q))
+            given = replace(given, state=group.merge(given.state, latent.z))
+        return rescored
+
+
 class Encoder(nn.Module):
     """Evidence from a batch: `net(x)`; with `masked`, `net([x·m, m])`, side by side along the first data axis.
 
@@ -90,18 +106,14 @@ class VAE(nn.Module):
         names = [group.name for group in groups]
         assert len(set(names)) == len(names), f"latent groups need different names, got {names}"
         self.encoder = encoder
-        self.groups = nn.ModuleDict({group.name: group for group in groups})
+        self.groups = Groups({group.name: group for group in groups})
         self.likelihood = likelihood
         self.context = context
-
-    def in_order(self) -> Iterator[Group]:
-        """The latent groups in generative order."""
-        return cast(Iterator[Group], iter(self.groups.values()))
 
     def unroll(self, given: Given, choose: Choose) -> tuple[Given, list[Latent]]:
         """THE loop over the latent groups, in generative order."""
         latents: list[Latent] = []
-        for group in self.in_order():
+        for group in self.groups.in_order():
             latent = choose(group, group.prior(given.without_evidence()), given)
             given, latents = replace(given, state=group.merge(given.state, latent.z)), [*latents, latent]
         return given, latents
@@ -124,10 +136,13 @@ class VAE(nn.Module):
 
         `batch` must have been prepared by the likelihood. With `path`, q is also re-scored with constant parameters.
         """
-        support = {group.name: group.posterior.support for group in self.in_order()}
+        support = {group.name: group.posterior.support for group in self.groups.in_order()}
         total = samples * math.prod(list(support.values()))  # a list: torch.compile cannot trace a view
-        given, latents = self.unroll(self.given(batch, total), Infer(len(batch), support, path))
+        start = self.given(batch, total)
+        given, latents = self.unroll(start, Infer(len(batch), support))
         likelihood = self.likelihood(given.without_evidence())
+        if path:
+            latents = with_path(self.groups, start, latents)
         return Trace(batch, latents, likelihood, total, log_weight(latents, samples, total))
 
     def decode(self, latents: Mapping[str, Tensor], context: Mapping[str, Tensor] | None = None) -> Distribution:
@@ -162,7 +177,6 @@ class Infer:
 
     batch_size: int
     support: Mapping[str, int]  # values of each group, in generative order; 1: sampled
-    path: bool = False
 
     def __call__(self, group: Group, p: Distribution, given: Given) -> Latent:
         proposal: Proposal = group.posterior(given)
@@ -171,7 +185,6 @@ class Infer:
             z=self.value(group.name, proposal, given.rows),
             p=p,
             q=proposal.q,
-            q_path=constant_parameters(group, given) if self.path else None,
             penalties=proposal.penalties,
             enumerated=proposal.enumerate is not None,
             drawn=proposal.z is not None,
@@ -203,17 +216,18 @@ def shared(z: Tensor, batch_size: int, block: int) -> Tensor:
     return blocks[:, :1].expand_as(blocks).reshape(z.shape)
 
 
-def constant_parameters(group: Group, given: Given) -> Distribution:
-    """q with the posterior's parameters and evidence held constant, so that gradients flow through z alone.
+def with_path(groups: Groups, given: Given, latents: list[Latent]) -> list[Latent]:
+    """The latents with q re-scored under constant parameters and evidence: gradients flow through the values alone.
 
-    Detaching q's own parameters instead is biased when groups depend on each other: z_<l enters through the state. The
-    posterior runs a second time (on copies of its buffers), so it must be a function of what is given: no dropout inside.
+    To detach q's own parameters instead would also cut the way in which z_<l enters q(z_l | z_<l, x): that leaves noise at
+    the exact posterior, and biases doubly reparameterized gradients. The posteriors run a second time (on copies of their
+    buffers), so they must be functions of what is given: no dropout inside.
     References: Roeder, Wu, Duvenaud (2017), Sticking the landing; Tucker et al. (2019), Doubly reparameterized gradients.
     """
-    constants = {name: value.detach() for name, value in group.posterior.named_parameters()}
-    constants |= {name: value.clone() for name, value in group.posterior.named_buffers()}
+    constants = {name: value.detach() for name, value in groups.named_parameters()}
+    constants |= {name: value.clone() for name, value in groups.named_buffers()}
     still = replace(given, evidence=each(Tensor.detach, given.evidence), context=each(Tensor.detach, given.context))
-    return torch.func.functional_call(group.posterior, constants, (still,)).q  # type: ignore[no-any-return]
+    return torch.func.functional_call(groups, constants, (still, latents))  # type: ignore[no-any-return]
 
 
 def log_weight(latents: list[Latent], samples: int, total: int) -> Tensor | None:
