@@ -146,7 +146,7 @@ class Latent:
     z: Tensor  # (N, *latent)
     p: Distribution
     q: Distribution | None = None
-    q_path: Distribution | None = None  # q as a function of the values alone: its parameters are constants
+    log_q_path: Tensor | None = None  # log q(z) as a function of the values alone: q's parameters are constants
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     enumerated: bool = False
     drawn: bool = False  # z came with q: no closed form
@@ -158,14 +158,15 @@ class Latent:
 
     def log_q(self, path: bool = False) -> Tensor:
         """log q(z_l | z_<l, x), (N, *sites); with `path` the parameters of q are constants."""
-        q = self.q_path if path else self.q
-        assert q is not None, f"the pass did not record {'q_path' if path else 'q'} for group '{self.name}'"
-        return q.log_prob(self.z)
+        if path:
+            assert self.log_q_path is not None, f"the pass did not record the path of group '{self.name}'"
+            return self.log_q_path
+        assert self.q is not None, f"group '{self.name}' was not inferred"
+        return self.q.log_prob(self.z)
 
     def kl(self) -> Tensor:
         """KL[q ‖ p] where a closed form is registered, else the one-sample estimate log q − log p, (N, *sites)."""
-        assert self.q is not None, f"group '{self.name}' was not inferred"
-        if self.drawn:
+        if self.q is None or self.drawn:
             return self.sampled_kl()
         try:
             return kl_divergence(self.q, self.p)

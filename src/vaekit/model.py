@@ -59,10 +59,10 @@ class Groups(nn.ModuleDict):
         return cast(Iterator[Group], iter(self.values()))
 
     def forward(self, given: Given, latents: list[Latent]) -> list[Latent]:
-        """The same latents with `q_path` set."""
+        """The same latents with `log_q_path` set (here, as a distribution may hold networks that it runs later)."""
         rescored = []
         for group, latent in zip(self.in_order(), latents, strict=True):
-            rescored.append(replace(latent, q_path=group.posterior(given).q))
+            rescored.append(replace(latent, log_q_path=group.posterior(given).q.log_prob(latent.z)))
             given = replace(given, state=group.merge(given.state, latent.z))
         return rescored
 
