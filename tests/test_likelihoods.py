@@ -130,11 +130,16 @@ def test_preparation_repeats_with_the_generator(name: str, fields: dict[str, Any
     assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("maps", [False, True], ids=["vector", "map"])
 @CASE
-def test_first_outputs_are_near_the_datas_mean(name: str, fields: dict[str, Any], spec: DataSpec) -> None:
+def test_first_outputs_are_near_the_datas_mean(name: str, fields: dict[str, Any], spec: DataSpec, maps: bool) -> None:
     span = torch.linspace(0.2, 0.8, math.prod(spec.shape)).reshape(spec.shape)
     mean = span * (spec.levels - 1) if spec.levels else torch.tensor(spec.mean) + torch.tensor(spec.scale) * span
-    likelihood = build(name, fields, spec, mean=mean)
+    if maps and len(spec.shape) == 3:
+        decoder = Conv((6,), in_shape=(LATENT,), grid=(spec.shape[1], spec.shape[2]))
+        likelihood: Any = MEMBERS[name](**fields, spec=spec, features=(6, *spec.shape[1:]), decoder=decoder, mean=mean)
+    else:
+        likelihood = build(name, fields, spec, mean=mean)
     with torch.no_grad():
         likelihood.head.layer.weight.zero_()
         p = likelihood(given())

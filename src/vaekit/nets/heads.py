@@ -10,7 +10,11 @@ from vaekit.nets.shapes import Shape, grid, is_map, size
 
 
 class Head(nn.Module):
-    """Features `(N, *in_shape)` → numbers `(N, *out_shape)`: a 1×1 convolution between maps, else a linear layer."""
+    """Features `(N, *in_shape)` → numbers `(N, *out_shape)`: a 1×1 convolution between maps, else a linear layer.
+
+    Either has a bias for every number. With one a channel, as convolutions have it, a decoder could not start at the mean
+    image, and would spend its first hundreds of steps on finding it.
+    """
 
     def __init__(self, in_shape: Shape, out_shape: Shape) -> None:
         super().__init__()
@@ -18,22 +22,23 @@ class Head(nn.Module):
         self.pointwise = is_map(in_shape) and is_map(out_shape)
         self.layer: nn.Linear | nn.Conv2d
         if self.pointwise:
-            self.layer = nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1)
+            self.layer = nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1, bias=False)
+            self.site_bias = nn.Parameter(torch.zeros(out_shape))
         else:
             self.layer = nn.Linear(size(in_shape), size(out_shape))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, *in_shape) → (N, *out_shape)."""
         if self.pointwise:
-            return self.layer(features)  # type: ignore[no-any-return]
+            return self.layer(features) + self.site_bias  # type: ignore[no-any-return]
         return self.layer(features.flatten(1)).reshape(-1, *self.out_shape)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def start_at(self, values: Tensor) -> None:
-        """Set the bias to `values`, `(*out_shape)`; a convolution has one bias a channel: the mean over the grid."""
-        bias = values.mean(dim=(1, 2)) if self.pointwise else values.flatten()
-        assert self.layer.bias is not None, "a head has a bias"
-        self.layer.bias.copy_(bias)
+        """Set the biases, `(*out_shape)`."""
+        bias = self.site_bias if self.pointwise else self.layer.bias
+        assert bias is not None, "a head has a bias"
+        bias.copy_(values.reshape(bias.shape))
 
 
 def head(in_shape: Shape, out_shape: Shape) -> Head:
