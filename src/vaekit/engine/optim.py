@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +47,14 @@ def build_optimizer(plan: Plan, parameters: Iterable[nn.Parameter], device: torc
                 f"train.optimizer_options.{name}: {plan.optimizer} has no such option{near(name, allowed)}; "
                 f"it has {', '.join(sorted(allowed))}"
             )
-    options = {name: tuple(v) if isinstance(v, list) else v for name, v in plan.optimizer_options.items()}
+    options: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in plan.optimizer_options.items()
+    }
     if "fused" in allowed and "fused" not in options and "foreach" not in options and device.type in ("cpu", "cuda"):
         options["fused"] = True
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     try:
-        return kind(trained, lr=plan.lr, **options)  # type: ignore[call-arg]
+        return kind(trained, **{"lr": plan.lr, **options})
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"train.optimizer_options: {plan.optimizer} refuses them: {error}") from None
 

@@ -182,7 +182,7 @@ class Training:
         self.check_skipped()
         state, (images, seconds) = self.state, self.epoch_mark
         pace = (state.images - images) / max(1e-9, self.elapsed - seconds)
-        state.epoch, state.position = state.epoch + 1, 0
+        state.epoch, state.position, state.skipped = state.epoch + 1, 0, int(self.guard.skipped)
         found = self.validate() if self.validation_due() else None
         line = {
             "epoch": state.epoch,
@@ -194,7 +194,7 @@ class Training:
             "train": self.meter.means(),
             "validation": asdict(found) if found else None,
             "best_elbo_nats": state.best if math.isfinite(state.best) else None,
-            "skipped": int(self.guard.skipped),
+            "skipped": state.skipped,
         }
         self.meter.clear()
         self.write_line(line)
