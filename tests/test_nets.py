@@ -38,7 +38,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlp", {"hidden": (20, 20, 12), "residual": True, "layernorm": True, "dropout": 0.2, "activation": "tanh"}),
     ("conv", {"channels": (6, 8, 12), "layers": 2, "norm": "group", "activation": "gelu"}),
     ("conv", {"channels": (7,)}),
-    ("resnet", {"channels": (5, 6, 7), "blocks": 1, "patch": 2, "squeeze": True}),
+    ("resnet", {"channels": (5, 6, 7), "blocks": (0, 2, 1), "patch": 2, "squeeze": True}),
     ("resnet", {"channels": (6,), "blocks": 1, "patch": 4, "norm": "none"}),
 ]
 WITH_GRID = [(name, fields) for name, fields in VARIANTS if name != "mlp"]

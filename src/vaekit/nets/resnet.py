@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Len
 from torch import Tensor, nn
 
+from vaekit.errors import ConfigError
 from vaekit.nets.activations import Activation, activation
 from vaekit.nets.maps import (
     Grid,
@@ -34,7 +35,7 @@ class Resnet(nn.Module):
 
     Args:
         channels: of every stage, from the data's side inwards; a decoder goes through them backwards.
-        blocks: residual blocks in a stage.
+        blocks: residual blocks in a stage: one number, or one for every stage.
         patch: side of the square patches that the first stage sees as one position each (space to depth): 1, 2, 4 or 8.
             Convolutions on a coarser grid with more channels are much faster, above all on a CPU.
         width: channels a pixel that a decoder has when it turns patches into pixels again.
@@ -56,7 +57,7 @@ class Resnet(nn.Module):
     def __init__(
         self,
         channels: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1)] = (32, 64),
-        blocks: Annotated[int, Ge(1)] = 2,
+        blocks: Annotated[int, Ge(1)] | tuple[Annotated[int, Ge(0)], ...] = 2,
         patch: Literal[1, 2, 4, 8] = 1,
         width: Annotated[int, Gt(0)] = 16,
         activation: Activation = "silu",
@@ -68,7 +69,7 @@ class Resnet(nn.Module):
     ) -> None:
         super().__init__()
         need_map("resnet", in_shape, grid)
-        style = _Style(list(channels), blocks, patch, width, activation, norm, squeeze)
+        style = _Style(list(channels), per_stage(blocks, len(channels)), patch, width, activation, norm, squeeze)
         self.body = nn.Sequential(*(style.down(in_shape) if grid is None else style.up(in_shape, grid)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,12 +77,23 @@ class Resnet(nn.Module):
         return self.body(x)  # type: ignore[no-any-return]
 
 
+def per_stage(blocks: int | tuple[int, ...] | list[int], stages: int) -> tuple[int, ...]:
+    """Blocks of every stage. Raises `ConfigError` where they are not as many as the stages."""
+    counts = (blocks,) * stages if isinstance(blocks, int) else tuple(blocks)
+    if len(counts) != stages:
+        raise ConfigError(
+            f"blocks: expected one number, or one for each of the {stages} channels; got {list(counts)}.\n"
+            "  fix: make blocks and channels equally long"
+        )
+    return counts
+
+
 @dataclass(frozen=True)
 class _Style:
     """How the stages of a network look."""
 
     channels: list[int]
-    blocks: int
+    blocks: tuple[int, ...]
     patch: int
     width: int
     act: Activation
@@ -95,7 +107,7 @@ class _Style:
         parts.append(nn.Conv2d(inputs, first, kernel_size=3, padding=1))
         for stage, width in enumerate(self.channels):
             parts += [halve(self.channels[stage - 1], width)] if stage else []
-            parts += self.stage(width)
+            parts += self.stage(stage)
         return parts + self.finish(self.channels[-1])
 
     def up(self, in_shape: Shape, grid: Grid) -> list[nn.Module]:
@@ -104,7 +116,7 @@ class _Style:
         grids = pyramid(coarser(grid, self.patch), depth - 1)
         parts: list[nn.Module] = [Root(in_shape, self.channels[-1], grids[-1])]
         for stage in reversed(range(depth)):
-            parts += self.stage(self.channels[stage])
+            parts += self.stage(stage)
             if stage:
                 parts.append(Upsample(self.channels[stage], self.channels[stage - 1], grids[stage - 1]))
         parts += self.finish(first)
@@ -112,9 +124,9 @@ class _Style:
             parts += [nn.Conv2d(first, self.width * self.patch**2, kernel_size=1), Pixels(self.patch, grid)]
         return parts
 
-    def stage(self, width: int) -> list[nn.Module]:
+    def stage(self, stage: int) -> list[nn.Module]:
         """The blocks on one grid."""
-        return [_Block(width, self) for _ in range(self.blocks)]
+        return [_Block(self.channels[stage], self) for _ in range(self.blocks[stage])]
 
     def finish(self, width: int) -> list[nn.Module]:
         """What pre-activation blocks leave open."""
