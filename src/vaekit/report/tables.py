@@ -1,0 +1,200 @@
+"""Figures and facts as tables."""
+
+from __future__ import annotations
+
+import math
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import torch
+
+import vaekit
+from vaekit.metrics import Estimate
+from vaekit.report.blocks import Row, Table, Tile
+from vaekit.report.gather import Figures
+from vaekit.run import Run, RunInfo
+from vaekit.tasks.evaluate import Evaluation
+
+ENDS = {
+    "finished": "all epochs were done",
+    "time": "the time was used up",
+    "patience": "no better held-out ELBO for a while",
+    "interrupted": "it was interrupted",
+    "": "it has not ended",
+}
+
+
+def tiles(figures: Figures | None, best: Mapping[str, Any] | None) -> tuple[Tile, ...]:
+    """The key figures: of the evaluation, else of the best epoch on held-out data."""
+    if figures is None:
+        if best is None:
+            return ()
+        held = best["validation"]
+        return (tile("ELBO, held out", Estimate(held["elbo_nats"], held["stderr"], held["n"]), "nats per example"),)
+    found = figures.found
+    bits = (
+        ()
+        if math.isnan(found.bits_per_dim.mean)
+        else (tile("bits per dimension", found.bits_per_dim, "lower is better"),)
+    )
+    return (
+        tile("ELBO", found.elbo_nats, "nats per example"),
+        tile("importance-weighted bound", found.importance_weighted_nats, f"nats per example, {found.samples} samples"),
+        *bits,
+        Tile("active dimensions", str(found.active_units), unit=f"of {len(found.kl_per_dimension)}"),
+    )
+
+
+def tile(name: str, estimate: Estimate, unit: str) -> Tile:
+    """A figure with its error set apart."""
+    value, _, error = str(estimate).partition(" ± ")
+    return Tile(name, minus(value), error, unit)
+
+
+def minus(text: str) -> str:
+    """With the sign for minus instead of a hyphen."""
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def subtitle(run: Run) -> str:
+    """What it is, in a line."""
+    info, model = run.info, run.config.model
+    latent = f"{model.latent[0]} latent dimensions" if len(model.latent) == 1 else f"latent {times(model.latent)}"
+    return (
+        f"A variational autoencoder on {info.dataset}: examples of {example(info)}; {latent}, "
+        f"{model.encoder.name} encoder, {model.decoder.name} decoder, {model.likelihood.name} likelihood."
+    )
+
+
+def figures_table(figures: Figures) -> Table:
+    """Everything that was measured, and what it means."""
+    found = figures.found
+    rows = [
+        ("ELBO", found.elbo_nats, "nats", "Lower bound on log p(x). Higher is better."),
+        (
+            f"importance-weighted bound (K = {found.samples})",
+            found.importance_weighted_nats,
+            "nats",
+            "A tighter bound on log p(x). Compare models by this one.",
+        ),
+        (
+            "bits per dimension",
+            found.bits_per_dim,
+            "bits",
+            "The bound as a code length for each number of the data. Lower is better.",
+        ),
+        ("log p(x | z)", found.log_likelihood_nats, "nats", "How well examples are rebuilt."),
+        ("KL", found.kl_nats, "nats", "What the code costs."),
+        (
+            "PSNR",
+            found.psnr_db,
+            "dB",
+            "How near reconstructions are, pixel by pixel. Higher is better.",
+        ),
+        ("SSIM", found.ssim, "", "How alike structures are. 1 is identical."),
+        ("MS-SSIM", found.ms_ssim, "", f"The same at {found.ms_ssim_scales} sizes."),
+        ("mean squared error", found.mse, "", "Of reconstructions, in squared units of the data."),
+        (
+            "effective samples",
+            found.effective_samples,
+            "",
+            f"How many of the {found.samples} samples weigh in. Near 1, the bound is still loose.",
+        ),
+    ]
+    lines = [Row(name, with_unit(value, unit), text) for name, value, unit, text in rows if value is not None]
+    total = len(found.kl_per_dimension)
+    lines += [
+        Row("active dimensions", f"{found.active_units} of {total}", "Dimensions that say something about the data."),
+        Row("effective dimensions", f"{found.effective_dimensions:.1f}", "Over how many the KL is spread, if evenly."),
+    ]
+    return Table("Figures", tuple(lines), note=measured_on(found))
+
+
+def with_unit(value: Estimate, unit: str) -> str:
+    """A figure with error and unit."""
+    return f"{minus(str(value))} {unit}".rstrip()
+
+
+def measured_on(found: Evaluation) -> str:
+    """On what, in words."""
+    split = f" ({found.split} split)" if found.split else ""
+    words = f"Mean ± standard error over {found.n:,} examples of {found.dataset}{split}. {capital(found.units)}."
+    return " ".join([words, *(f"{capital(note)}." for note in found.notes)])
+
+
+def capital(text: str) -> str:
+    """With a capital first letter, and no full stop."""
+    return text[:1].upper() + text[1:].rstrip(".")
+
+
+def run_tables(run: Run) -> tuple[Table, ...]:
+    """What the run is: data, model and training, versions."""
+    info = run.info
+    data = Table("Data", (
+        Row("data set", info.dataset),
+        Row("examples", ", ".join(f"{count:,} {split}" for split, count in info.sizes.items())),
+        Row("one example", example(info)),
+        Row("fingerprint", info.fingerprint),
+    ))  # fmt: skip
+    model = run.config.model
+    parts = ("encoder", "decoder", "posterior", "prior", "likelihood")
+    training = Table("Model and training", (
+        Row("latent", times(model.latent)),
+        *(Row(part, getattr(model, part).name) for part in parts),
+        Row("objective", ", ".join([run.config.objective.name, *named(run.config.objective.params)])),
+        Row("parameters", f"{info.parameters:,}"),
+        Row("training", f"{len(run.history):,} epochs, {info.steps:,} steps, {duration(info.seconds)}"),
+        Row("why it ended", ENDS.get(info.reason, info.reason)),
+        Row("skipped steps", f"{info.skipped:,} with a loss that was not finite"),
+        Row("device and precision", f"{info.device}, {info.precision}"),
+    ))  # fmt: skip
+    versions = Table("Versions", (
+        Row("trained with", f"vaekit {info.vaekit}, torch {info.torch}, Python {info.python}"),
+        Row("report made with", f"vaekit {vaekit.__version__}, torch {torch.__version__}, numpy {numpy.__version__}, "
+            f"Python {platform.python_version()}"),
+        Row("run begun", info.created),
+    ))  # fmt: skip
+    return data, training, versions
+
+
+def example(info: RunInfo) -> str:
+    """Shape and values of one example."""
+    values = "continuous" if info.spec.levels is None else f"{info.spec.levels} levels"
+    names = f": {', '.join(info.spec.names)}" if 0 < len(info.spec.names) <= 24 else ""
+    return f"{times(info.spec.shape)}, {values}{names}"
+
+
+def times(shape: Sequence[int]) -> str:
+    """
+    >>> times((1, 28, 28))
+    '1 × 28 × 28'
+    """
+    return " × ".join(map(str, shape))
+
+
+def named(params: Any) -> list[str]:
+    """Parameters with their values."""
+    return [f"{name} {value}" for name, value in params.items()]
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(4.2), duration(75), duration(7260)
+    ('4.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def commands(run: Run) -> tuple[str, ...]:
+    """What to type to get the same again."""
+    if run.path is None:
+        return ()
+    path = shlex.quote(str(run.path))
+    train = f"vaekit train {shlex.quote(str(run.path / 'config.yaml'))} --out {shlex.quote(f'{run.path}-again')}"
+    return (train, f"vaekit evaluate {path}", f"vaekit report {path}")
