@@ -163,5 +163,5 @@ def check_names(found: Sequence[str], known: Sequence[str], needed: Sequence[str
             f"{where}: unknown column '{unknown[0]}'{near(unknown[0], known)}; expected id, label, mean_0 …"
         )
     if missing or twice:
-        problem = f"'{missing[0]}' is missing" if missing else f"'{sorted(twice)[0]}' is there twice"
+        problem = f"'{sorted(twice)[0]}' is there twice" if twice else f"'{missing[0]}' is missing"
         raise DataError(f"{where}: {problem}; expected the columns {needed[0]} to {needed[-1]}")
