@@ -1,11 +1,12 @@
 """Images per second and memory of a streamed folder, beside the decoder's own limit.
 
-    python benchmarks/image_folder.py [N] [--size 128] [--batch-size 128] [--json FILE]
+    python benchmarks/image_folder.py [N] [--size 128] [--batch-size 128] [--train 2m] [--json FILE]
 
 Makes N JPEGs in a temporary folder, then reads one epoch of them in random order twice, each time in a fresh process:
 through `vaekit`'s streamed rows, and by PIL alone in the same number of threads, which keeps nothing. Memory is the peak of
 the resident set over what it was after `import torch`, threads included; `open` is the time to list the files and read
-their headers.
+their headers. With `--train`, the recipe `images` is also trained on the folder, at full size, for so long: then the memory
+is that of the whole of training, and the images per second are those of the network.
 """
 
 from __future__ import annotations
@@ -89,13 +90,29 @@ def read_plain(folder: Path, size: int, batch_size: int) -> dict[str, float]:
     return {"images_per_second": len(files) / seconds, "memory_mib": memory(PEAK) - base, "open_seconds": 0.0}
 
 
+def train(folder: Path, size: int, batch_size: int, budget: str) -> dict[str, float]:
+    """The recipe `images` on the folder, as `vaekit train images --data FOLDER --time BUDGET` does it."""
+    base = memory(BASELINE)
+    import vaekit
+
+    overrides = [f"data.size={size}", f"train.time={budget}", "train.epochs=null"]
+    with tempfile.TemporaryDirectory() as out:
+        start = time.perf_counter()
+        run = vaekit.train("images", data=folder, overrides=overrides, out=Path(out) / "run")
+        assert type(run.rows("train")).__name__ == "StreamedRows", "the folder fits in memory: nothing to measure"
+        pace = max(line["images_per_second"] for line in run.history)
+        opened = time.perf_counter() - start - run.info.seconds
+    return {"images_per_second": pace, "memory_mib": memory(PEAK) - base, "open_seconds": max(0.0, opened)}
+
+
 READERS = {"streamed": read_streamed, "plain": read_plain}
 
 
-def measure(reader: str, folder: Path, size: int, batch_size: int) -> dict[str, float]:
+def measure(reader: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Runs a reader in a process of its own, so that its memory is its own."""
     command = [sys.executable, __file__, "--measure", reader, "--folder", str(folder)]
-    command += ["--size", str(size), "--batch-size", str(batch_size)]
+    command += ["--size", str(options.size), "--batch-size", str(options.batch_size)]
+    command += ["--train", options.train] if options.train else []
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(result.stdout)
     return figures
@@ -108,17 +125,23 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--measure", choices=READERS, help=argparse.SUPPRESS)
+    parser.add_argument("--train", metavar="TIME", help="also train for so long, for instance 2m")
+    parser.add_argument("--measure", choices=[*READERS, "trained"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(READERS[arguments.measure](arguments.folder, arguments.size, arguments.batch_size)))
+        given = (arguments.folder, arguments.size, arguments.batch_size)
+        figures = (
+            train(*given, arguments.train) if arguments.measure == "trained" else READERS[arguments.measure](*given)
+        )
+        print(json.dumps(figures))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_images(folder, arguments.count, arguments.size)
         bytes_each = sum(file.stat().st_size for file in folder.iterdir()) / arguments.count
-        results = {reader: measure(reader, folder, arguments.size, arguments.batch_size) for reader in READERS}
+        readers = [*READERS, *(["trained"] if arguments.train else [])]
+        results = {reader: measure(reader, folder, arguments) for reader in readers}
     print(f"{arguments.count} JPEGs of {arguments.size}x{arguments.size}, {bytes_each / 1024:.1f} KiB each, one epoch")
     for reader, figures in results.items():
         print(
