@@ -48,7 +48,7 @@ def test_structural_similarity_is_one_for_equal_images_and_falls_with_noise(
 
 
 def test_small_images_get_fewer_scales_and_tiny_ones_no_figure() -> None:
-    assert pixels.scales(SPEC) == 2 and pixels.scales(DataSpec((3, 200, 161), levels=256)) == 5
+    assert pixels.scales(SPEC) == 2 and pixels.scales(DataSpec((3, 200, 176), levels=256)) == 5
     assert not pixels.has_ssim(DataSpec((1, 8, 30), levels=17))
     assert not pixels.has_ssim(DataSpec((1, 28, 28))) and not pixels.has_ssim(DataSpec((40,), levels=4))
     assert pixels.scales(DataSpec((1, 8, 30), levels=17)) == 0

@@ -38,7 +38,7 @@ def ssim(outputs: Tensor, inputs: Tensor, spec: DataSpec) -> Tensor:
 def ms_ssim(outputs: Tensor, inputs: Tensor, spec: DataSpec) -> Tensor:
     """SSIM over several scales, each half as large as the one before; (B, C, H, W) → (B,).
 
-    Five scales need sides above 160; smaller images get `scales(spec)` of them, with the weights of those made to sum to
+    Five scales need sides of 176 or more; smaller images get `scales(spec)` of them, with the weights of those made to sum to
     one. Figures of different numbers of scales cannot be compared.
 
     References: Wang, Simoncelli, Bovik (2003), Multiscale structural similarity for image quality assessment.
@@ -64,12 +64,14 @@ def has_ssim(spec: DataSpec) -> bool:
 def scales(spec: DataSpec) -> int:
     """How many scales of MS-SSIM an image's sides allow: the window must be smaller than the smallest of them.
 
-    >>> [scales(DataSpec((3, side, side + 2), levels=256)) for side in (8, 28, 64, 160, 161)]
-    [0, 2, 3, 4, 5]
+    >>> [scales(DataSpec((3, side, side + 2), levels=256)) for side in (8, 28, 64, 96, 160, 176)]
+    [0, 2, 3, 3, 4, 5]
     """
     if not has_ssim(spec):
         return 0
-    fitting = [count for count in range(1, 6) if min(spec.shape[1:]) > (WINDOW - 1) * 2 ** (count - 1)]
+    side = min(spec.shape[1:])
+    # Also what torchmetrics asks for, which is more than that at four and five scales.
+    fitting = [n for n in range(1, 6) if side > (WINDOW - 1) * 2 ** (n - 1) and side // max(1, n - 1) ** 2 >= WINDOW]
     return max(fitting, default=0)
 
 
