@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Size, Tensor
@@ -110,7 +110,8 @@ class CoupledLogisticMixture(Distribution):
         """
         return self._average(exact_mean)
 
-    def _average(self, one: Any) -> Tensor:
+    def _average(self, one: Callable[[Tensor, Tensor, int], Tensor]) -> Tensor:
+        """The mixture of the components' means, each channel's by `one(loc, log_scale, levels)`."""
         x = torch.zeros_like(self.loc)
         for channel in range(3):
             here = slice(channel, channel + 1)
