@@ -90,7 +90,7 @@ def interpolate(
         for path in made
     ]
     render.save(render.rows(strips, loaded.spec, together=len(made)), where.path)
-    screen.say(
+    screen.tell(
         f"{screen.counted(len(made[0].images), 'path')} of {steps} steps, {' and '.join(modes)}; ends are posterior centres"
     )
     screen.say(f"wrote {where.path}")

@@ -5,11 +5,14 @@ A default place in the run's directory may be replaced; a file that was asked fo
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vaekit.cli import screen
 from vaekit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,6 +78,25 @@ def write_new(path: Path, text: str, force: bool) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def check_json(json_file: str | None, force: bool) -> None:
+    """Refuse a place that is taken, before the work begins."""
+    if json_file not in (None, "-"):
+        check_free(Path(str(json_file)), force)
+
+
+def write_json(json_file: str | None, values: dict[str, Any], force: bool) -> None:
+    """Write JSON where it is wanted; on standard output nothing else may go then."""
+    text = json.dumps(values, indent=1) + "\n"
+    if json_file == "-":
+        sys.stdout.write(text)
+    elif json_file is not None:
+        write_new(Path(json_file), text, force)
+        screen.say(f"wrote {json_file}")
 
 
 # --- examples --------------------------------------------------------------------------------------------------------

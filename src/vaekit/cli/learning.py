@@ -11,8 +11,9 @@ from rich.text import Text
 
 from vaekit.cli import screen
 from vaekit.cli.base import LEARN, TRAIN, command
-from vaekit.cli.files import write_new
-from vaekit.cli.options import RunPath
+from vaekit.cli.files import check_free, write_new
+from vaekit.cli.options import Data, Force, RunPath
+from vaekit.cli.progress import bar
 from vaekit.cli.training import recipes_like
 from vaekit.errors import ConfigError, near
 
@@ -29,7 +30,7 @@ def init(
         str | None,
         typer.Option("-o", "--out", metavar="FILE", help="Default: RECIPE.yaml; - prints it.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a recipe with its comments, as YAML to edit."""
     from vaekit import recipes
@@ -164,3 +165,53 @@ def show(
     screen.show(screen.facts(summary.described(run, info, resolved, runs.read_log(run))))
     for remark in info.remarks:
         screen.note(remark)
+
+
+@command("vaekit cite runs/mnist", "vaekit cite runs/mnist -o methods.bib", panel=LEARN)
+def cite(
+    run: RunPath,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Default: standard output.", show_default=False),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print BibTeX of the methods that a run uses."""
+    from vaekit import run as runs
+    from vaekit.tasks.cite import cite as task
+
+    if output is not None:
+        check_free(Path(output), force)
+    text = task(runs.load(run))
+    if output is None:
+        sys.stdout.write(text)
+        return
+    write_new(Path(output), text, force)
+    screen.say(f"wrote {output}")
+
+
+@command("vaekit report runs/mnist", "vaekit report runs/photos --data new-photos/ -o new.html", panel=LEARN)
+def report(
+    run: RunPath,
+    data: Data = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="Default: report.html in the run's directory.", show_default=False
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write one HTML file that shows and explains a run.
+
+    Curves, reconstructions, samples, the latent space, all figures with errors; no network is needed to read it.
+    """
+    from vaekit import run as runs
+    from vaekit.report import report as task
+
+    if output is not None:
+        check_free(Path(output), force)
+    loaded = runs.load(run)
+    with bar("reporting") as progress:
+        written = task(loaded, output, data=data, progress=progress)
+    screen.say(str(written))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +9,8 @@ from rich.text import Text
 
 from vaekit.cli import screen
 from vaekit.cli.base import command
-from vaekit.cli.files import check_free, write_new
-from vaekit.cli.options import Data, Force, RunPath, Seed, Split, split_name
+from vaekit.cli.files import check_json, write_json
+from vaekit.cli.options import Data, Force, Json, RunPath, Seed, Split, split_name
 from vaekit.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -40,10 +37,7 @@ def evaluate(
         typer.Option(metavar="N", min=1, help="At most so many examples, evenly spaced.", show_default=False),
     ] = None,
     seed: Seed = 0,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="The figures as JSON; - is standard output.", show_default=False),
-    ] = None,
+    json_file: Json = None,
     force: Force = False,
 ) -> None:
     """Measure a run on held-out data, with standard errors.
@@ -53,19 +47,13 @@ def evaluate(
     from vaekit import run as runs
     from vaekit.tasks.evaluate import evaluate as task
 
-    if json_file not in (None, "-"):
-        check_free(Path(str(json_file)), force)
+    check_json(json_file, force)
     loaded = runs.load(run)
     with bar("evaluating") as progress:
         found = task(loaded, split_name(split), samples, data=data, limit=limit, seed=seed, progress=progress)
-    text = json.dumps(found.as_dict(), indent=1) + "\n"
-    if json_file == "-":
-        sys.stdout.write(text)
-        return
-    print_evaluation(found)
-    if json_file is not None:
-        write_new(Path(json_file), text, force)
-        screen.say(f"wrote {json_file}")
+    if json_file != "-":
+        print_evaluation(found)
+    write_json(json_file, found.as_dict(), force)
 
 
 def print_evaluation(found: Evaluation) -> None:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from vaekit.run import SplitName
 
 
-def runs(incomplete: str = "") -> list[str]:
+def known_runs(incomplete: str = "") -> list[str]:
     """The runs in the usual place, for the shell's completion."""
     found = sorted(str(info.parent) for info in Path("runs").glob("*/run.json"))
     return [run for run in found if run.startswith(incomplete)]
 
 
 RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The run's directory.", show_default=False, autocompletion=runs)
+    Path, typer.Argument(metavar="RUN", help="The run's directory.", show_default=False, autocompletion=known_runs)
 ]
 Data = Annotated[
     str | None,
@@ -39,6 +39,10 @@ Pixels = Annotated[
     typer.Option(
         "--pixels", metavar="KIND", help="mean: the centre of p(x | z), smooth; sample: a draw from it, with its noise."
     ),
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="As JSON; - is standard output.", show_default=False),
 ]
 
 

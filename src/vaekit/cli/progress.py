@@ -62,6 +62,11 @@ class TrainingDisplay:
         elif isinstance(event, EpochEnd) and self.line_due():
             self.print_line()
 
+    @property
+    def begun(self) -> bool:
+        """Whether training has begun."""
+        return self.begin is None
+
     def start(self) -> None:
         """The frame or the header."""
         if self.quiet:

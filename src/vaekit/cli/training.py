@@ -10,7 +10,7 @@ import typer
 
 from vaekit.cli import screen, summary
 from vaekit.cli.base import TRAIN, command
-from vaekit.cli.options import runs
+from vaekit.cli.options import known_runs
 from vaekit.cli.progress import TrainingDisplay
 from vaekit.errors import ConfigError, VaekitError
 
@@ -74,13 +74,16 @@ def train(
             metavar="RUN",
             help="Go on with a run, to the bit; longer with --time.",
             show_default=False,
-            autocompletion=runs,
+            autocompletion=known_runs,
         ),
     ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="Start from the weights of a run (fine-tune).", show_default=False, autocompletion=runs
+            metavar="RUN",
+            help="Start from the weights of a run (fine-tune).",
+            show_default=False,
+            autocompletion=known_runs,
         ),
     ] = None,
     time: Annotated[
@@ -187,7 +190,7 @@ def follow(path: Path, quiet: bool, work: Callable[[Hook], Run]) -> None:
         raise typer.Exit(130) from None
     except BaseException as error:
         display.close(done=False)
-        if isinstance(error, VaekitError) and (path / "last.safetensors").exists():
+        if isinstance(error, VaekitError) and display.begun and (path / "last.safetensors").exists():
             screen.note(f"what was trained before is kept in {path}")
         raise
     interrupted = run.info.reason == "interrupted"

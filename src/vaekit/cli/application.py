@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import vaekit
-from vaekit.cli import exploring, learning, making, measuring, screen, training
+from vaekit.cli import comparing, exploring, learning, making, measuring, screen, training
 from vaekit.cli.base import DEBUG
 from vaekit.cli.clock import process_start
 
@@ -25,8 +25,12 @@ COMMANDS = (  # in the order in which help shows them
     exploring.traverse,
     making.embed,
     making.decode,
+    learning.report,
+    comparing.compare,
+    comparing.doctor,
     learning.list_,
     learning.show,
+    learning.cite,
 )
 
 app = typer.Typer(
