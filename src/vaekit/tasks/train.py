@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vaekit import recipes
 from vaekit import run as runs
 from vaekit.build import build_model, build_objective, mean_of
@@ -16,6 +18,7 @@ from vaekit.data import detect, from_arrays
 from vaekit.data.dataset import Dataset
 from vaekit.engine import checkpoint
 from vaekit.engine.fit import Fitted, Hook, fit
+from vaekit.engine.optim import build_optimizer
 from vaekit.engine.runtime import Runtime
 from vaekit.errors import ConfigError, RunError
 from vaekit.model import VAE
@@ -54,8 +57,11 @@ def train(
         ConfigError, DataError, RunError, TrainingError: as their docstrings say.
     """
     started = clock.perf_counter() if started is None else started
+    if out is not None:
+        check_free(Path(out))
     config, dataset = open_for(what, data, data_dir, overrides)
     model = build_model(config, dataset.spec, mean_of(dataset.train))
+    build_optimizer(config.train, model.parameters(), torch.device("cpu"))  # refuses now what it would refuse later
     if init_from is not None:
         start_from(model, init_from)
     info = describe(config, dataset, model)
@@ -209,11 +215,7 @@ def shown(config: Config, key: str) -> str:
 def new_directory(out: str | Path | None, name: str) -> Path:
     """Make the run's directory. Raises `RunError` if it holds something, or cannot be made."""
     path = Path(out) if out is not None else numbered(Path("runs") / name)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(
-            f"{path}: exists already and is not overwritten.\n"
-            f"  fix: another --out, or go on with it: vaekit train --resume {path}"
-        )
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -221,6 +223,15 @@ def new_directory(out: str | Path | None, name: str) -> Path:
             f"{path}: the run's directory cannot be made ({error.strerror}).\n  fix: another --out"
         ) from None
     return path
+
+
+def check_free(path: Path) -> None:
+    """Raise `RunError` if something stands where a run is to go; an empty folder is nothing."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(
+            f"{path}: exists already and is not overwritten.\n"
+            f"  fix: another --out, or go on with it: vaekit train --resume {path}"
+        )
 
 
 def numbered(path: Path) -> Path:
