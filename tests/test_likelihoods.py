@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit import likelihoods
 from vaekit.core import Batch, DataSpec, Given, Likelihood, Trace
@@ -19,7 +19,6 @@ from vaekit.distributions import central
 from vaekit.errors import ConfigError, DataError
 from vaekit.nets.conv import Conv
 from vaekit.nets.mlp import Mlp
-from vaekit.nets.shapes import output_shape
 
 DIGITS = DataSpec((1, 5, 3), levels=17)
 COLOUR = DataSpec((3, 9, 13), levels=256)
@@ -389,28 +388,7 @@ def test_a_coupled_pixel_cannot_be_masked_by_channel() -> None:
         Trace(batch, [], likelihood(given()), samples=1).log_likelihood()
 
 
-# --- with maps -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "fields"),
-    [
-        ("logistic", {"components": 2, "coupled": True}),
-        ("bernoulli", {"binarization": "dynamic"}),
-        ("gaussian", {"scale": "site"}),
-        ("categorical", {}),
-    ],
-)
-def test_convolutional_features_get_a_pointwise_head(name: str, fields: dict[str, Any]) -> None:
-    decoder = Conv((6, 8), in_shape=(LATENT,), grid=(9, 13))
-    features = output_shape(decoder, (LATENT,))
-    mean = torch.full(COLOUR.shape, 100.0)
-    likelihood = MEMBERS[name](**fields, spec=COLOUR, features=features, decoder=decoder, mean=mean)
-    p = likelihood(given())
-    assert isinstance(likelihood.head.layer, nn.Conv2d)  # type: ignore[union-attr]
-    point = central(p)
-    assert isinstance(point, Tensor)
-    assert point.shape == p.sample().shape == (8, *COLOUR.shape)
+# --- context -------------------------------------------------------------------------------------------------------
 
 
 def test_context_joins_the_state() -> None:
