@@ -33,15 +33,15 @@ def test_a_grid_holds_every_image_in_its_place(spec: DataSpec) -> None:
 
 
 def test_the_frame_is_grey_whatever_the_images_are() -> None:
-    sheet = np.asarray(grid(examples(GREY, 6), GREY, columns=3, factor=8))
+    sheet = np.asarray(grid(examples(GREY, 6), GREY, columns=3, factor=12))
     assert set(np.unique(sheet[:2])) == {128}
     assert set(np.unique(sheet[:, -2:])) == {128}
 
 
 def test_small_images_are_enlarged_by_a_whole_factor_and_large_ones_not() -> None:
-    assert grid(examples(GREY, 1), GREY).size == (7 * 10 + 2 * 2, 5 * 10 + 2 * 2)
+    assert grid(examples(GREY, 1), GREY).size == (7 * 10 + 2, 5 * 10 + 2)
     large = DataSpec((1, 90, 130), levels=2)
-    assert grid(examples(large, 1), large).size == (132, 92)
+    assert grid(examples(large, 1), large).size == (130 + 2 * 3, 90 + 2 * 3)
 
 
 def test_a_grid_is_about_square_when_columns_are_not_given() -> None:

@@ -42,13 +42,14 @@ def grid(
 
     >>> import torch
     >>> grid(torch.zeros(6, 1, 8, 5), DataSpec((1, 8, 5), levels=2), columns=3, factor=2).size
-    (37, 37)
+    (34, 35)
     """
     if not len(x):
         raise DataError("expected at least one example to draw, got none")
     pixels = to_pixels(x, spec, window)
     factor = factor if factor is not None else factor_for(pixels)
-    return to_image(framed(enlarge(pixels, factor), columns or square(pixels), line_width(factor)))
+    cells = enlarge(pixels, factor)
+    return to_image(framed(cells, columns or square(pixels), line_width(cells)))
 
 
 def square(pixels: Pixels) -> int:
@@ -57,9 +58,10 @@ def square(pixels: Pixels) -> int:
     return min(count, max(1, math.ceil(math.sqrt(count * height / width))))
 
 
-def line_width(factor: int) -> int:
-    """Separators: thin beside an enlarged pixel, never invisible."""
-    return max(1, factor // 4)
+def line_width(cells: Pixels) -> int:
+    """Separators: thin beside an image, but seen also where the grid is shown smaller."""
+    longer: int = max(cells.shape[1:3])
+    return max(1, longer // 40)
 
 
 def framed(pixels: Pixels, columns: int, line: int) -> Pixels:
@@ -85,8 +87,9 @@ def strips(
     window = window if window is not None else Window.of(spec, *(row.x for row in rows))
     pixels = [to_pixels(row.x, spec, window) for row in rows]
     factor = factor if factor is not None else factor_for(pixels[0])
-    line = line_width(factor)
-    bands = [framed(enlarge(part, factor), len(part), line) for part in pixels]
+    cells = [enlarge(part, factor) for part in pixels]
+    line = line_width(cells[0])
+    bands = [framed(part, len(part), line) for part in cells]
     left = MARGIN + max(text_width(row.label) for row in rows) + MARGIN
     tops = offsets([band.shape[0] for band in bands], together, line)
     size = (left + max(band.shape[1] for band in bands) + MARGIN, tops[-1] + bands[-1].shape[0] + MARGIN)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating[Any]]
 WIDTH, HEIGHT = 5.0, 3.1  # inches: 360 × 223 units of the SVG; as wide as a telephone
 NAMED_CLASSES = 20
+SEPARATE = 24  # bars
 
 
 def series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> tuple[list[int], list[float]]:
@@ -54,28 +55,33 @@ def curve(history: Sequence[Mapping[str, Any]], key: str, label: str, best: int 
 def kl_bars(kl: Sequence[float], active: Sequence[bool]) -> Figure:
     """KL of each latent dimension, largest first; dimensions that say something about the data are filled."""
     order = sorted(range(len(kl)), key=lambda i: -kl[i])
-    many = len(kl) > 24
+    heights, marked = np.maximum([kl[i] for i in order], 0), np.array([bool(active[i]) for i in order])
     with chart(WIDTH * 1.2, HEIGHT, THEMED) as figure:
         axes = figure.subplots()
-        for wanted, words in ((True, "active"), (False, "inactive")):
-            places = [place for place, i in enumerate(order) if bool(active[i]) is wanted]
-            colours: Any = {"color": THEMED.accent} if wanted else {"color": THEMED.rule, "edgecolor": THEMED.muted}
-            if places:
-                width = 1.0 if many and wanted else 0.8
-                label = f"{words} ({len(places)})"
-                axes.bar(places, [max(kl[order[p]], 0) for p in places], width, label=label, linewidth=0.6, **colours)
-        if many:
-            axes.set_xlabel(f"latent dimensions, largest first (1 to {len(kl)})")
-            axes.set_xticks([])
-        else:
+        inactive = {"facecolor": THEMED.rule, "edgecolor": THEMED.muted}
+        for chosen, name, colours in ((marked, "active", {"color": THEMED.accent}), (~marked, "inactive", inactive)):
+            if chosen.any():
+                bars(axes, heights, chosen, f"{name} ({chosen.sum()})", colours)
+        if len(kl) <= SEPARATE:
             axes.set_xticks(range(len(kl)), [f"{i}" for i in order])
             axes.set_xlabel("latent dimension (its number), largest first")
+        else:
+            axes.set_xlabel(f"{len(kl)} latent dimensions, largest first")
         axes.set_ylabel("KL, nats per example")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(float(heights.max()) * 1.05, 0.1))
         axes.margins(x=0.02)
         ruled(axes)
         figure.legend(loc="outside upper left", ncols=2, handlelength=1.2, borderpad=0)
     return figure
+
+
+def bars(axes: Axes, heights: Floats, chosen: npt.NDArray[np.bool_], label: str, colours: Any) -> None:
+    """Some of the bars: singly where they are few; as one shape where they are many, which would flicker on the screen."""
+    if len(heights) <= SEPARATE:
+        axes.bar(np.arange(len(heights))[chosen], heights[chosen], 0.8, label=label, linewidth=0.6, **colours)
+    else:
+        edges = np.arange(len(heights) + 1) - 0.5
+        axes.stairs(np.where(chosen, heights, 0.0), edges, fill=True, label=label, linewidth=0.4, **colours)
 
 
 def latent_map(

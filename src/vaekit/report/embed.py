@@ -66,12 +66,21 @@ def themed(svg: str, alt: str) -> str:
         svg = svg.replace(colour, variable)
     used = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: found.group() if found.group(1) in used else "", svg)
-    svg = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), svg)
+    svg = re.sub(r'="[^"]*"', lambda found: shorter(found.group()), svg)  # attributes alone: never what is to be read
     frame = re.search(r'viewBox="[^"]*"', svg)
     assert frame is not None, "matplotlib's SVG has a viewBox"
     opening = f'<svg {frame.group()} role="img" aria-label="{escape(alt)}">'
     svg = re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)
     return re.sub(r"\s*\n\s*", "\n", svg)
+
+
+def shorter(text: str) -> str:
+    """Coordinates with two decimals.
+
+    >>> shorter('x="12.34567" y="3.0001"')
+    'x="12.35" y="3"'
+    """
+    return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), text)
 
 
 def image_panel(picture: Image.Image, alt: str, limit: int, label: str = "", note: str = "") -> Panel:

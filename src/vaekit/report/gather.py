@@ -11,9 +11,10 @@ from torch import Tensor
 
 from vaekit.data import read
 from vaekit.data.dataset import Rows
-from vaekit.errors import DataError, VaekitError
+from vaekit.errors import ConfigError, DataError, VaekitError
 from vaekit.render import Window, drawable
 from vaekit.run import Run, SplitName
+from vaekit.tasks.decoding import Pixels
 from vaekit.tasks.doctor import doctor
 from vaekit.tasks.embed import Embedding, embed
 from vaekit.tasks.evaluate import Evaluation, evaluate, kept
@@ -168,11 +169,13 @@ def rebuilt(run: Run, held: Held) -> Reconstruction:
 
 def drawn(run: Run) -> dict[float, Generated]:
     """New examples at each temperature, from the same random numbers; a prior that knows none gives one set."""
-    count = block(run) ** 2 if drawable(run.spec) else QUICK
+    images = drawable(run.spec)
+    count = block(run) ** 2 if images else QUICK
+    pixels: Pixels = "mean" if images else "sample"
     try:
-        return {temperature: generate(run, count, temperature) for temperature in TEMPERATURES}
-    except VaekitError:
-        return {1.0: generate(run, count)}
+        return {temperature: generate(run, count, temperature, pixels=pixels) for temperature in TEMPERATURES}
+    except ConfigError:
+        return {1.0: generate(run, count, pixels=pixels)}
 
 
 def walked(run: Run, held: Held) -> tuple[Interpolation, ...]:

@@ -19,6 +19,17 @@ from vaekit.tasks.traverse import Traversal
 
 STRIP, SHEET = 40_000, 130_000  # bytes that a strip, and a grid, may take
 WIDE, THIRD = 1100, 700  # pixels across, at least, of pictures over the whole width and over a third of it
+LINES = 5.4  # inches across, of charts of vectors
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of examples that follow each other, and its words."""
+
+    x: Tensor  # (steps, *shape)
+    alt: str
+    label: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Easel:
         total = len(found.inputs)
         if not self.images:
             alt = f"Line charts of {total} examples: each input and, drawn over it, its reconstruction."
-            return (chart_panel(vectors.overlays(found.inputs, found.outputs, self.spec, THEMED, width=7.5), alt),)
+            return (chart_panel(vectors.overlays(found.inputs, found.outputs, self.spec, THEMED, width=LINES), alt),)
         panels = []
         for first in range(0, total, across):
             part = slice(first, min(first + across, total))
@@ -73,33 +84,38 @@ class Easel:
                 for temperature, drawn in found.items()
             )
         lines = {f"T = {temperature:.1f}": drawn.images for temperature, drawn in found.items()}
-        truth = examples if examples is not None else found[max(found)].images
         alt = "Histograms of the first columns: the data, and new rows at each temperature."
-        return (chart_panel(vectors.histograms(truth, lines, self.spec, THEMED, width=7.5), alt),)
+        return (chart_panel(vectors.histograms(examples, lines, self.spec, THEMED, width=LINES), alt),)
 
     def paths(self, found: tuple[Interpolation, ...], classes: tuple[str, ...]) -> tuple[Panel, ...]:
         """For each pair of ends, a strip for each way."""
-        panels = []
+        rows = []
         for pair, (start, end) in enumerate(found[0].ids):
             for path in found:
                 words = f"Path from example {start} to example {end}, {path.mode}, in {len(path.weights)} steps."
                 labels = [] if path.labels is None else [label_name(int(label), classes) for label in path.labels[pair]]
-                note = " → ".join(labels) if all(0 < len(label) < 6 for label in labels) else ""
-                panels.append(self.strip(path.images[pair], words, path.mode, note))
-        return tuple(panels)
+                short = bool(labels) and all(0 < len(label) < 6 for label in labels)
+                names = (labels if short else []) if self.images else [start, end]
+                note = " → ".join(names)
+                rows.append(Line(path.images[pair], words, path.mode, note))
+        return self.strips(rows, ("start", "end"))
 
     def sweep(self, found: Traversal) -> tuple[Panel, ...]:
         """A strip for each dimension."""
-        panels = []
+        low, high = (f"{float(found.values[end]):+g}".replace("-", "−") for end in (0, -1))
+        rows = []
         for row, dimension in enumerate(found.dimensions):
-            low, high = float(found.values[0]), float(found.values[-1])
-            words = f"Latent dimension {dimension} from {low:g} to {high:g} standard deviations."
+            words = f"Latent dimension {dimension} from {low} to {high} standard deviations."
             note = f"{found.kl[row]:.2f} nats" if found.kl is not None else ""
-            panels.append(self.strip(found.images[row], words, f"z {dimension}", note))
-        return tuple(panels)
+            rows.append(Line(found.images[row], words, f"z {dimension}", note))
+        return self.strips(rows, (low, high))
 
-    def strip(self, x: Tensor, alt: str, label: str, note: str = "") -> Panel:
-        """One row of images; or a heat map, a step a line."""
+    def strips(self, rows: list[Line], ends: tuple[str, str]) -> tuple[Panel, ...]:
+        """A picture for each row of images; or one chart with a heat map for each, its steps one below the other."""
         if self.images:
-            return image_panel(self.sheet(x, len(x), WIDE), alt, STRIP, label, note)
-        return chart_panel(vectors.heats([Strip("", x)], self.spec, THEMED, width=6.2), alt, label, note)
+            return tuple(
+                image_panel(self.sheet(row.x, len(row.x), WIDE), row.alt, STRIP, row.label, row.note) for row in rows
+            )
+        maps = [Strip(f"{row.label}  ({row.note})" if row.note else row.label, row.x) for row in rows]
+        chart = vectors.heats(maps, self.spec, THEMED, width=LINES, line=0.08, ends=ends)
+        return (chart_panel(chart, " ".join(["Heat maps.", *(row.alt for row in rows)])),)

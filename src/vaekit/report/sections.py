@@ -45,16 +45,23 @@ def easel(material: Material) -> Easel:
 
 
 def absent(name: str, title: str, material: Material, key: str = "") -> Section:
-    """A section without content, and why it has none."""
-    reason = material.reasons.get(key or name) or material.reasons.get("data") or "there is nothing to show"
-    return Section(name, title, missing=reason)
+    """A section without content, and why it has none; the data's reason is told once, in the summary."""
+    reason, data = material.reasons.get(key or name, ""), material.reasons.get("data")
+    if data is not None and reason == data:
+        return Section(name, title, missing="This needs the data; see the summary.")
+    return Section(name, title, missing=sentence(reason or "there is nothing to show"))
+
+
+def sentence(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 def summary(material: Material) -> Section:
     """What it is, and the table of figures."""
     figures = material.figures
     if figures is None:
-        return Section("summary", "Summary", words.INTRODUCTION, missing=material.reasons.get("figures", ""))
+        return Section("summary", "Summary", words.INTRODUCTION, missing=sentence(material.reasons.get("figures", "")))
     path = material.run.path or "RUN"
     note: tuple[str, ...] = ()
     if figures.quick:
@@ -64,7 +71,9 @@ def summary(material: Material) -> Section:
             f"Quick figures, made for this report on {part} examples with {figures.found.samples} samples each. "
             f"For the full ones run: vaekit evaluate {path}, then make the report again.",
         )
-    return Section("summary", "Summary", words.INTRODUCTION, tables=(figures_table(figures),), remarks=note)
+    return Section(
+        "summary", "Summary", words.INTRODUCTION, tables=(figures_table(figures, material.run.spec),), remarks=note
+    )
 
 
 def best_line(run: Run) -> Mapping[str, Any] | None:
@@ -77,7 +86,7 @@ def curves(material: Material) -> Section:
     """How training went."""
     history, best = material.run.history, best_line(material.run)
     if not history:
-        return Section("curves", "Training", missing="the run has no log (log.jsonl)")
+        return Section("curves", "Training", missing="The run has no log (log.jsonl).")
     kept = int(best["epoch"]) if best else None
     lead = f"{len(history):,} epochs. The weights of epoch {kept} are kept: the best on held-out data." if best else ""
     beta = history[-1].get("beta", 1)
@@ -145,7 +154,10 @@ def interpolations(material: Material) -> Section:
     name, title = "interpolations", "Interpolations"
     if not material.paths:
         return absent(name, title, material)
-    panels = easel(material).paths(material.paths, material.run.spec.classes)
+    draw = easel(material)
+    panels = draw.paths(material.paths, material.run.spec.classes)
+    if not draw.images:
+        return Section(name, title, plates=(Plate(panels, words.PATHS_OF_VECTORS),))
     scale = ("first example", "half-way", "second example")
     return Section(
         name, title, plates=(Plate(panels, words.PATHS, "strips", scale=scale, together=len(material.paths)),)
@@ -157,10 +169,11 @@ def traversals(material: Material) -> Section:
     name, title, sweep = "traversals", "Traversals", material.sweep
     if sweep is None:
         return absent(name, title, material)
-    ends = float(sweep.values[-1])
-    scale = (f"−{ends:g}", "0", f"+{ends:g}")
-    plate = Plate(easel(material).sweep(sweep), words.SWEEP, "strips", scale=scale)
+    draw = easel(material)
+    panels, scale = draw.sweep(sweep), ("−3", "0", "+3")
     total, count = dimensions(material.run), len(sweep.dimensions)
+    strips, heats = Plate(panels, words.SWEEP, "strips", scale=scale), Plate(panels, words.SWEEP_OF_VECTORS)
+    plate = strips if draw.images else heats
     lead = f"The {count} most active of {total} dimensions." if count < total and sweep.kl else ""
     return Section(name, title, lead, (plate,))
 

@@ -12,10 +12,11 @@ import numpy
 import torch
 
 import vaekit
+from vaekit.core import DataSpec
 from vaekit.metrics import Estimate
 from vaekit.report.blocks import Row, Table, Tile
 from vaekit.report.gather import Figures
-from vaekit.run import Run, RunInfo
+from vaekit.run import Run
 from vaekit.tasks.evaluate import Evaluation
 
 ENDS = {
@@ -62,16 +63,27 @@ def minus(text: str) -> str:
 def subtitle(run: Run) -> str:
     """What it is, in a line."""
     info, model = run.info, run.config.model
-    latent = f"{model.latent[0]} latent dimensions" if len(model.latent) == 1 else f"latent {times(model.latent)}"
+    count = model.latent[0]
+    latent = counted(count, "latent dimension") if len(model.latent) == 1 else f"latent map {times(model.latent)}"
     return (
-        f"A variational autoencoder on {info.dataset}: examples of {example(info)}; {latent}, "
+        f"A variational autoencoder on {info.dataset} ({example(info.spec)}): {latent}, "
         f"{model.encoder.name} encoder, {model.decoder.name} decoder, {model.likelihood.name} likelihood."
     )
 
 
-def figures_table(figures: Figures) -> Table:
+def counted(count: int, noun: str) -> str:
+    """
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def figures_table(figures: Figures, spec: DataSpec) -> Table:
     """Everything that was measured, and what it means."""
     found = figures.found
+    code = "The bound as a code length for each number of the data. Lower is better."
+    density = "The bound for each number of the data; of a density, so it may be negative. Lower is better."
     rows = [
         ("ELBO", found.elbo_nats, "nats", "Lower bound on log p(x). Higher is better."),
         (
@@ -84,7 +96,7 @@ def figures_table(figures: Figures) -> Table:
             "bits per dimension",
             found.bits_per_dim,
             "bits",
-            "The bound as a code length for each number of the data. Lower is better.",
+            code if spec.levels is not None else density,
         ),
         ("log p(x | z)", found.log_likelihood_nats, "nats", "How well examples are rebuilt."),
         ("KL", found.kl_nats, "nats", "What the code costs."),
@@ -136,7 +148,7 @@ def run_tables(run: Run) -> tuple[Table, ...]:
     data = Table("Data", (
         Row("data set", info.dataset),
         Row("examples", ", ".join(f"{count:,} {split}" for split, count in info.sizes.items())),
-        Row("one example", example(info)),
+        Row("kind", example(info.spec)),
         Row("fingerprint", info.fingerprint),
     ))  # fmt: skip
     model = run.config.model
@@ -146,7 +158,7 @@ def run_tables(run: Run) -> tuple[Table, ...]:
         *(Row(part, getattr(model, part).name) for part in parts),
         Row("objective", ", ".join([run.config.objective.name, *named(run.config.objective.params)])),
         Row("parameters", f"{info.parameters:,}"),
-        Row("training", f"{len(run.history):,} epochs, {info.steps:,} steps, {duration(info.seconds)}"),
+        Row("training", f"{counted(len(run.history), 'epoch')}, {counted(info.steps, 'step')}, {duration(info.seconds)}"),
         Row("why it ended", ENDS.get(info.reason, info.reason)),
         Row("skipped steps", f"{info.skipped:,} with a loss that was not finite"),
         Row("device and precision", f"{info.device}, {info.precision}"),
@@ -160,11 +172,19 @@ def run_tables(run: Run) -> tuple[Table, ...]:
     return data, training, versions
 
 
-def example(info: RunInfo) -> str:
-    """Shape and values of one example."""
-    values = "continuous" if info.spec.levels is None else f"{info.spec.levels} levels"
-    names = f": {', '.join(info.spec.names)}" if 0 < len(info.spec.names) <= 24 else ""
-    return f"{times(info.spec.shape)}, {values}{names}"
+def example(spec: DataSpec) -> str:
+    """Shape and values of examples.
+
+    >>> example(DataSpec((1, 28, 20), levels=256)), example(DataSpec((5,)))
+    ('28 × 20 grey images, 256 levels', '5 columns, continuous')
+    """
+    values = "continuous" if spec.levels is None else f"{spec.levels} levels"
+    if spec.is_image:
+        return f"{times(spec.shape[1:])} {'grey' if spec.shape[0] == 1 else 'colour'} images, {values}"
+    if len(spec.shape) > 1:
+        return f"{times(spec.shape)}, {values}"
+    names = f": {', '.join(spec.names)}" if 0 < len(spec.names) <= 24 else ""
+    return f"{spec.dimensions} columns, {values}{names}"
 
 
 def times(shape: Sequence[int]) -> str:

@@ -37,12 +37,12 @@ SAMPLES = Caption(
 )
 
 SAMPLES_OF_VECTORS = Caption(
-    "How often each value comes: in the data (filled), and in new rows that the model draws (lines), for the first columns. "
-    "z is drawn from the prior and decoded; no data goes in. The temperature T scales the spread of the prior. "
-    "Shown are the means of p(x | z), without the noise of single values.",
-    "The line for 1.0 follows the filled shape, though a little narrower, since the noise is left out.",
-    "A much narrower line, or a spike: the model says nearly the same for every z. "
-    "A hump where the data has none: codes of the data leave holes in the prior.",
+    "How often each value comes, for the first columns: in the data (filled) and in new rows that the model draws (lines). "
+    "z is drawn from the prior, and a row from p(x | z); no data goes in. The temperature T scales the spread of the prior. "
+    "Stray values are counted at the edges.",
+    "The line for 1.0 follows the filled shape. Lower temperatures are narrower.",
+    "A line that is much narrower or wider than the data, or has one hump where the data has two: the model does not know "
+    "the shape of that column.",
 )
 
 PATHS = Caption(
@@ -59,6 +59,22 @@ SWEEP = Caption(
     "Each row changes one thing, smoothly: a slant, a width, a shape.",
     "A row that does not change: the dimension is not used. A row that changes everything at once: dimensions are "
     "entangled, which is common and no mistake; β above 1 untangles them, at a price in the ELBO.",
+)
+
+PATHS_OF_VECTORS = Caption(
+    "Ways from one example to another, from top to bottom; each column of a heat map is a column of the data. "
+    "The first and the last line are reconstructions; in between, points on the way are decoded. “Linear” is the straight "
+    "line between the two codes. “Slerp” goes along an arc, where codes keep a usual length.",
+    "Colours change gradually, and the lines between are rows that could be data.",
+    "A sudden change half-way, or values in the middle that no row of the data has: the space between the codes is empty.",
+)
+
+SWEEP_OF_VECTORS = Caption(
+    "One latent dimension moves from −3 to 3 standard deviations of the prior, from top to bottom, while all others rest at "
+    "the centre. Each column of a heat map is a column of the data. Dimensions with the largest KL come first.",
+    "Each dimension moves a few columns that belong together, and moves them smoothly.",
+    "A heat map that does not change: the dimension is not used. One that moves every column: dimensions are entangled, "
+    "which is common and no mistake.",
 )
 
 MAP = Caption(
@@ -86,14 +102,14 @@ def pairs(vectors: bool, words: str, dimensions: int) -> Caption:
     path = f"Each is turned into {dimensions} {numbers} z (the centre of its posterior) and decoded again."
     if vectors:
         return Caption(
-            f"Rows of the {words} (grey) and what comes back (coloured), column by column. {path} "
+            f"Some {words} (grey) and what comes back (coloured), column by column. {path} "
             "Values are in standard deviations from the mean of the data.",
             "The lines nearly coincide. Small noise is smoothed away: that is as it should be.",
             "The same coloured line for every row: z is not used. Large gaps in some columns: z is too small, or these "
             "columns are noise.",
         )
     return Caption(
-        f"Inputs from the {words} (upper row of each pair) and what comes back (lower row). {path}",
+        f"Some {words} (upper row of each pair) and what comes back (lower row). {path}",
         "The same thing comes back, in the same place. Slightly soft edges are normal: a VAE answers with an average of "
         "what is likely.",
         "The same average image for every input: z is not used. Another thing comes back, or details are lost: z is too "
