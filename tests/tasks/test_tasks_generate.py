@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from itertools import chain
@@ -9,16 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from sick_runs import healthy
 from torch.distributions import Laplace
 
 from vaekit.build import build_model
 from vaekit.citations import ENTRIES, USES, used_by
 from vaekit.config import FAMILIES, find_class, members
+from vaekit.core import DataSpec
 from vaekit.errors import ConfigError
 from vaekit.run import Run
 from vaekit.tasks.cite import cite
 from vaekit.tasks.decode import decode
+from vaekit.tasks.doctor import doctor
 from vaekit.tasks.embed import embed
+from vaekit.tasks.evaluate import evaluate
 from vaekit.tasks.generate import generate, tempered
 from vaekit.tasks.interpolate import interpolate
 from vaekit.tasks.reconstruct import reconstruct
@@ -82,6 +87,33 @@ def test_latent_maps_work_in_every_task(run: Run) -> None:
     assert generate(mapped, 3, 0.5).latents.shape == (3, 8)
     assert interpolate(mapped, [(0, 1)], steps=3, mode="slerp").images.shape == (1, 3, 1, 8, 8)
     assert traverse(mapped, steps=2).images.shape == (8, 2, 1, 8, 8)
+
+
+LIKELIHOODS: list[dict[str, Any]] = [
+    {"name": "bernoulli", "binarization": "dynamic"},
+    {"name": "bernoulli", "binarization": "expected"},
+    {"name": "gaussian", "scale": "site"},
+    {"name": "gaussian", "dequantize": False},
+    {"name": "logistic"},
+    {"name": "logistic", "components": 3},
+    {"name": "logistic", "components": 2, "coupled": True},
+    {"name": "categorical"},
+]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda values: "-".join(map(str, values.values())))
+def test_every_likelihood_works_in_every_task(likelihood: dict[str, Any]) -> None:
+    x = torch.randint(0, 9, (14, 3, 12, 13), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    run = healthy(x=x, spec=DataSpec((3, 12, 13), levels=9), likelihood=likelihood)
+    for pixels in ("mean", "sample"):
+        images = generate(run, 4, pixels=pixels).images  # type: ignore[arg-type]
+        assert images.shape == (4, 3, 12, 13) and images.min() >= -1e-3 and images.max() <= 8 + 1e-3
+    found = evaluate(run, samples=3)
+    assert found.n == 14 and math.isfinite(found.bits_per_dim.mean) and found.psnr_db is not None
+    assert found.bits_per_dim.mean == pytest.approx(-found.importance_weighted_nats.mean / (468 * math.log(2)))
+    points = embed(run)
+    torch.testing.assert_close(decode(run, points).images, reconstruct(run).outputs)
+    assert doctor(run).looked_at
 
 
 # --- citations -------------------------------------------------------------------------------------------------------
