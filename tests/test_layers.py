@@ -1,4 +1,4 @@
-"""The house rules, read off the source: imports go one way, files and functions stay short, importing is free of side effects."""
+"""The house rules, read off the source: imports go one way, files and functions stay short, importing is light."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def imported(path: Path) -> set[str]:
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {(alias.name.split(".") + [""])[1] for alias in node.names if alias.name.split(".")[0] == "vaekit"}
+            found |= {[*alias.name.split("."), ""][1] for alias in node.names if alias.name.split(".")[0] == "vaekit"}
     return found
 
 

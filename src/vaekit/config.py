@@ -158,7 +158,7 @@ def import_class(path: str) -> type:
 @cache
 def schema(kind: type) -> type[BaseModel]:
     """A strict pydantic model of a constructor's YAML parameters."""
-    hints = get_type_hints(kind.__init__, include_extras=True)
+    hints = get_type_hints(inspect.getattr_static(kind, "__init__"), include_extras=True)
     declared: dict[str, Any] = {}
     for parameter in list(inspect.signature(kind).parameters.values()):
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
@@ -166,7 +166,7 @@ def schema(kind: type) -> type[BaseModel]:
         default = ... if parameter.default is parameter.empty else parameter.default
         declared[parameter.name] = (hints.get(parameter.name, Any), default)
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model(kind.__name__, __config__=config, **declared)  # type: ignore[no-any-return, call-overload]
+    return create_model(kind.__name__, __config__=config, **declared)
 
 
 class Latent(BaseModel):
