@@ -59,8 +59,8 @@ def bits_per_dimension(log_prob_nats: Estimate, spec: DataSpec) -> Estimate:
     lossless code; for continuous data it is differential: it can be negative, and changes with the data's units.
 
     >>> spec = DataSpec(shape=(1, 2, 4), levels=2)
-    >>> bits_per_dimension(Estimate(-8 * math.log(2), 0.8 * math.log(2), 10), spec)
-    Estimate(mean=1.0, stderr=0.1, n=10)
+    >>> bits_per_dimension(Estimate(-8 * math.log(2), 4 * math.log(2), 10), spec)
+    Estimate(mean=1.0, stderr=0.5, n=10)
     """
     return log_prob_nats.scaled(-1 / (spec.dimensions * math.log(2)))
 
