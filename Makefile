@@ -5,6 +5,13 @@
 #   make test      the tests
 #   make lint      formatting, lint and types
 #
+# Slow, each with stored results under benchmarks/ (run nothing beside them):
+#
+#   make bench-quality     held-out figures of the recipes mnist, mnist-conv and cifar10 (an hour on two cores)
+#   make bench-images      a folder of 50,000 JPEGs: images per second and memory
+#
+# The data sets are looked for in VAEKIT_DATA; CIFAR is the folder with *train*.npz and *test*.npz.
+#
 # TORCH chooses another build of torch: make install TORCH='torch==2.13.0 --index-url URL-of-a-CUDA-wheel-index'
 # PYTHON chooses the interpreter (3.11 or newer).
 
@@ -13,9 +20,10 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test lint format clean bench-quality bench-images
 
 install: $(STAMP)
 
@@ -43,6 +51,14 @@ lint: install
 format: install
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/ruff check --fix src tests benchmarks
+
+bench-quality: install
+	$(BIN)/python benchmarks/quality/run.py mnist --seeds 0 1 2
+	$(BIN)/python benchmarks/quality/run.py mnist-conv
+	$(BIN)/python benchmarks/quality/run.py cifar10 --data $(CIFAR)
+
+bench-images: install
+	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache

@@ -18,7 +18,7 @@ from vaekit.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECIPES = sorted((ROOT / "src" / "vaekit" / "configs").glob("*.yaml"))
-MAKE = {"install", "demo", "test", "lint", "format", "clean"}
+MAKE = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1].split())  # type: ignore[index]
 
 
 def blocks(page: Path, language: str) -> list[str]:
