@@ -69,6 +69,17 @@ def test_nothing_under_the_mask_matters(channels_of_mask: int, dtype: torch.dtyp
         assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
 
 
+def test_what_was_not_filled_is_kept_out_of_evidence_and_scores() -> None:
+    """NaN that a likelihood's preparation left in place is neither encoded nor scored."""
+    mask = holes(BATCH, DATA)
+    x = torch.where(mask.bool(), torch.randn(BATCH, DATA), math.nan)
+    evidence = Encoder(nn.Identity(), masked=True)(Batch(x, mask=mask))
+    assert torch.equal(evidence, torch.cat([x.nan_to_num(), mask], 1))
+    model = vae((2,), DATA, encoder=Encoder(nn.Linear(2 * DATA, DATA), masked=True))
+    values = model(Batch(x, mask=mask), samples=SAMPLES).log_likelihood()
+    assert torch.equal(values != 0, mask.bool().expand(SAMPLES, -1, -1)) and torch.isfinite(values).all()
+
+
 def test_complete_data_is_a_mask_of_ones() -> None:
     model, x = image_model(2, 3, 4), torch.randn(BATCH, 2, 3, 4)
     bounds = []
