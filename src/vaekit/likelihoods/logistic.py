@@ -15,6 +15,7 @@ from vaekit.distributions import CoupledLogisticMixture, DiscretizedLogistic, Di
 from vaekit.errors import ConfigError
 from vaekit.likelihoods.base import Decoded, floored, levels_of, need_levels, unfloored, unit
 
+_COUPLING = (0.9, 0.5, 0.5)  # κ of green on red, of blue on red and on green: natural colours are alike
 _START = -1.5  # log s: about the spread of natural images on [−1, 1]
 
 
@@ -65,11 +66,17 @@ class Logistic(Decoded):
         self.start_at(self._start(torch.zeros(spec.shape) if mean is None else unit(mean, self.levels)))
 
     def _start(self, mean: Tensor) -> Tensor:
-        """The first μ spread around the mean, so that components differ; one log s; equal weights; no coupling."""
+        """The first μ spread around the mean, so that components differ; one log s; equal weights; colours alike."""
         spread = torch.linspace(-0.5, 0.5, self.components) if self.components > 1 else torch.zeros(1)
         loc = mean + spread.reshape(-1, *[1] * mean.ndim).to(mean)
         rest = [torch.full_like(loc, unfloored(max(_START, self.floor + 0.5), self.floor))]
-        rest += [torch.zeros_like(loc)] * (self.numbers // self.components - 2)
+        if self.components > 1 or self.coupled:
+            rest.append(torch.zeros_like(loc))
+        if self.coupled:
+            on_red, on_red_too, on_green = _COUPLING
+            loc[:, 1] = mean[1] - on_red * mean[0]  # what red does not explain: the components differ in red
+            loc[:, 2] = mean[2] - on_red_too * mean[0] - on_green * mean[1]
+            rest.append(torch.atanh(torch.tensor(_COUPLING)).to(mean).reshape(3, 1, 1).expand_as(loc))
         return torch.cat([loc, *rest])
 
     def forward(self, given: Given) -> Distribution:
