@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from vaekit.report.latent import flatten
 from vaekit.report.pictures import Easel
 from vaekit.report.tables import commands, figures_table, minus, run_tables
 from vaekit.run import Run
+from vaekit.tasks.findings import Diagnosis
 
 ZOOM = 12  # epochs, from which on the end of training gets a chart of its own
 
@@ -91,7 +92,7 @@ def curves(material: Material) -> Section:
     lead = f"{len(history):,} epochs. The weights of epoch {kept} are kept: the best on held-out data." if best else ""
     beta = history[-1].get("beta", 1)
     if beta != 1:
-        lead += f" The loss weighs the KL with β = {beta:g}; the curves show the plain ELBO, with β = 1."
+        lead += f" At the end the loss weighed the KL with β = {beta:.3g}; the curves show the plain ELBO, with β = 1."
     labels = {"elbo_nats": "ELBO, nats", "log_likelihood_nats": "log p(x | z), nats", "kl_nats": "KL, nats"}
     panels = {
         key: chart_panel(
@@ -219,8 +220,17 @@ def doctor(material: Material) -> Section:
         return absent(name, title, material)
     lead = "Nothing wrong was found. " if not found.findings else ""
     lead += f"Looked at: {', '.join(found.looked_at)}." if found.looked_at else ""
-    remarks = tuple(f"Left out: {reason}" for reason in found.left_out)
-    return Section(name, title, lead, findings=found.findings, remarks=remarks)
+    return Section(name, title, lead, findings=found.findings, remarks=tuple(left_out(found)))
+
+
+def left_out(found: Diagnosis) -> Iterator[str]:
+    """What the doctor could not look at, and why; a sentence a reason."""
+    checks: dict[str, list[str]] = {}
+    for entry in found.left_out:
+        check, _, reason = entry.rpartition(": ")
+        checks.setdefault(reason, []).append(check)
+    for reason, names in checks.items():
+        yield f"Not looked at, since {reason}: {', '.join(names)}."
 
 
 def configuration(material: Material) -> Section:

@@ -14,6 +14,7 @@ import torch
 import vaekit
 from vaekit.core import DataSpec
 from vaekit.metrics import Estimate
+from vaekit.metrics.estimate import digits
 from vaekit.report.blocks import Row, Table, Tile
 from vaekit.report.gather import Figures
 from vaekit.run import Run
@@ -51,8 +52,20 @@ def tiles(figures: Figures | None, best: Mapping[str, Any] | None) -> tuple[Tile
 
 def tile(name: str, estimate: Estimate, unit: str) -> Tile:
     """A figure with its error set apart."""
-    value, _, error = str(estimate).partition(" ± ")
-    return Tile(name, minus(value), error, unit)
+    return Tile(name, *written(estimate), unit)
+
+
+def written(estimate: Estimate) -> tuple[str, str]:
+    """A mean and its standard error with the digits they deserve, and thousands apart; no error for one example.
+
+    >>> written(Estimate(-262544.6, 2134.2, 30)), written(Estimate(1.90214, 0.01372, 359))
+    (('−262,545', '2,100'), ('1.902', '0.014'))
+    """
+    if not math.isfinite(estimate.stderr):
+        return minus(f"{estimate.mean:,.4g}"), ""
+    places = digits(estimate.stderr)
+    error = estimate.stderr if places else float(f"{estimate.stderr:.2g}")
+    return minus(f"{estimate.mean:,.{places}f}"), f"{error:,.{places}f}"
 
 
 def minus(text: str) -> str:
@@ -125,9 +138,10 @@ def figures_table(figures: Figures, spec: DataSpec) -> Table:
     return Table("Figures", tuple(lines), note=measured_on(found))
 
 
-def with_unit(value: Estimate, unit: str) -> str:
+def with_unit(estimate: Estimate, unit: str) -> str:
     """A figure with error and unit."""
-    return f"{minus(str(value))} {unit}".rstrip()
+    value, error = written(estimate)
+    return " ".join([value, *(["±", error] if error else []), *([unit] if unit else [])])
 
 
 def measured_on(found: Evaluation) -> str:
