@@ -73,7 +73,7 @@ def explain(error: Exception) -> int:
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
     if isinstance(error, VaekitError):
-        screen.error(str(error))
+        screen.error("\n".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""

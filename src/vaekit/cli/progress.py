@@ -103,9 +103,9 @@ class TrainingDisplay:
         """One line of the log."""
         assert self.record is not None, "no epoch has ended"
         record, fraction = self.record, self.fraction if fraction is None else fraction
-        left = 0.0 if fraction == 1 or self.now is None else self.now.seconds_left
+        left = "0:00" if fraction == 1 else "-" if self.now is None else screen.duration(self.now.seconds_left)
         screen.say(
-            f"{record['epoch']:>6} {fraction:>5.0%} {screen.duration(left):>9} {record['images_per_second']:>9,.0f} "
+            f"{record['epoch']:>6} {fraction:>5.0%} {left:>9} {record['images_per_second']:>9,.0f} "
             f"{elbo(record['train']):>11}  {held_out(record):<19}".rstrip()
         )
         screen.out().file.flush()

@@ -111,6 +111,13 @@ def stopped(run: Run, path: Path) -> None:
     screen.message(screen.err(), "go on", "bold", f"vaekit train --resume {shlex.quote(str(path))}")
 
 
+def remains(path: Path) -> str:
+    """What there is of a run that failed."""
+    if (path / "last.safetensors").exists():
+        return f"  what was trained until then is kept in {path}"
+    return f"  {path} holds no weights yet: delete it, or train into another --out"
+
+
 def stopped_at_once(path: Path) -> None:
     """After Ctrl-C where nothing could be saved any more: what there is."""
     if (path / "last.safetensors").exists():

@@ -190,8 +190,8 @@ def follow(path: Path, quiet: bool, work: Callable[[Hook], Run]) -> None:
         raise typer.Exit(130) from None
     except BaseException as error:
         display.close(done=False)
-        if isinstance(error, VaekitError) and display.begun and (path / "last.safetensors").exists():
-            screen.note(f"what was trained before is kept in {path}")
+        if isinstance(error, VaekitError) and display.begun:
+            error.add_note(summary.remains(path))
         raise
     interrupted = run.info.reason == "interrupted"
     display.close(done=not interrupted)
