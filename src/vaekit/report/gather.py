@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
 
 TEMPERATURES = (0.5, 0.7, 1.0)
-QUICK = 500  # examples of an evaluation that is made for the report alone
+QUICK = 500  # examples, at most, of an evaluation that is made for the report alone; rows that are drawn
 QUICK_SAMPLES = 64
 MAPPED = 1500  # points of the latent map
 DIMENSIONS = 8  # traversed at most
@@ -156,7 +156,8 @@ def measured(run: Run, held: Held) -> Figures:
     known = kept(run.path, held.split) if run.path is not None and held.given is None else None
     if known is not None and known.steps == run.info.steps:
         return Figures(known, quick=False)
-    limit = some(held, QUICK)
+    # So many that it takes about a minute at most, whatever the size of an example.
+    limit = some(held, min(QUICK, max(100, 500_000 // run.spec.dimensions)))
     found = evaluate(replace(run, path=None), held.split, QUICK_SAMPLES, data=held.given, limit=limit)
     return Figures(found, quick=True)
 

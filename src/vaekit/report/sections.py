@@ -147,7 +147,8 @@ def samples(material: Material) -> Section:
     panels = draw.samples(material.samples, examples, block(material.run))
     caption = words.SAMPLES if draw.images else words.SAMPLES_OF_VECTORS
     layout: Layout = "thirds" if draw.images else "single"
-    return Section(name, title, plates=(Plate(panels, caption, layout),))
+    lead = "The data is not at hand: the lines stand alone." if examples is None and not draw.images else ""
+    return Section(name, title, lead, plates=(Plate(panels, caption, layout),))
 
 
 def interpolations(material: Material) -> Section:
@@ -246,7 +247,7 @@ def provenance(material: Material) -> Section:
     lead = (
         ""
         if not run.info.in_memory
-        else "The model was trained on arrays in memory; to train it again, pass them again."
+        else "The model was trained on arrays in memory. To train it again, or to measure it, hand them over again."
     )
     return Section(
         "provenance",

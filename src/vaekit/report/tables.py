@@ -230,5 +230,7 @@ def commands(run: Run) -> tuple[str, ...]:
     if run.path is None:
         return ()
     path = shlex.quote(str(run.path))
+    if run.info.in_memory:
+        return (f"vaekit evaluate {path} --data FILE", f"vaekit report {path} --data FILE")
     train = f"vaekit train {shlex.quote(str(run.path / 'config.yaml'))} --out {shlex.quote(f'{run.path}-again')}"
     return (train, f"vaekit evaluate {path}", f"vaekit report {path}")
