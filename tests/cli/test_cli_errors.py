@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, refused, said, settings
+from command_line import invoke, refused, said, settings, trained
 from PIL import Image
 
 from vaekit.cli import base, making, training
@@ -69,6 +70,21 @@ def test_wrong_settings(tmp_path: Path, setting: str, parts: list[str]) -> None:
     out = tmp_path / "run"
     refused(invoke("train", "digits", "--out", out, "--set", setting), *parts)
     assert not out.exists()
+
+
+def test_data_in_the_place_of_a_recipe(tmp_path: Path, table: Path, run: Path) -> None:
+    refused(invoke("train", tmp_path), f"vaekit train images --data {tmp_path}")
+    refused(invoke("train", table), f"vaekit train array --data {table}")
+    refused(invoke("train", run), f"--resume {run}", "config.yaml")
+
+
+def test_a_failed_run_says_what_is_left(tmp_path: Path, images: Path) -> None:
+    out = tmp_path / "failed"
+    result = invoke(
+        "train", "array", "--data", images, "--out", out,
+        *settings("train.lr=1e30", "train.epochs=500", "train.max_skipped=2", "train.clip=null"),
+    )  # fmt: skip
+    refused(result, "non-finite", "train.lr", str(out))
 
 
 def test_wrong_time() -> None:
@@ -298,6 +314,15 @@ def test_latents_of_another_model(run: Path, tmp_path: Path) -> None:
     refused(invoke("decode", run, tmp_path / "z.csv"), "(n, 3)", "vaekit embed")
 
 
+def test_resume_on_changed_data(tmp_path: Path) -> None:
+    data, out = tmp_path / "rows.npy", tmp_path / "run"
+    rows = np.random.RandomState(0).randn(60, 4).astype(np.float32)
+    np.save(data, rows)
+    trained(out, data, "model.likelihood=gaussian")
+    np.save(data, rows + 1)
+    refused(invoke("train", "--resume", out, "--set", "train.epochs=9"), "fingerprint", "restore the data")
+
+
 # --- what nobody foresaw ---------------------------------------------------------------------------------------------
 
 
@@ -320,6 +345,14 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "begin", broken(ZeroDivisionError("a / 0")))
     monkeypatch.setenv(base.DEBUG, "1")
     assert "Traceback" in said(invoke("train", "digits"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "begin", lambda *_: warnings.warn("this option is ignored", stacklevel=2))
+    result = invoke("train", "digits")
+    assert result.exit_code == 0
+    assert result.stderr.strip() == "note: this option is ignored"
 
 
 def test_debug_option(monkeypatch: pytest.MonkeyPatch) -> None:

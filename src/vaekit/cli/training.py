@@ -143,6 +143,7 @@ def begin(
     from vaekit import recipes
     from vaekit.tasks import train as task
 
+    refuse_data(what)
     if time is not None:
         overrides = [*limit(time), *overrides]
     path = Path(out) if out is not None else task.numbered(Path("runs") / recipes.read(what).name)
@@ -151,6 +152,26 @@ def begin(
         quiet,
         lambda hook: task.train(what, overrides=overrides, out=path, hooks=[hook], started=started, **source),
     )
+
+
+def refuse_data(what: str) -> None:
+    """Raise `ConfigError` where data, or a run, stands in the place of a recipe."""
+    from vaekit import recipes
+
+    path = Path(what)
+    if what in recipes.recipe_names() or not path.exists() or path.suffix.lower() in (".yaml", ".yml"):
+        return
+    if (path / "run.json").exists():
+        raise ConfigError(
+            f"{what}: expected a recipe or a YAML file, got a run.\n"
+            f"  fix: go on with it: vaekit train --resume {what}; or train its configuration anew: "
+            f"vaekit train {path / 'config.yaml'}"
+        )
+    if path.is_dir() or path.suffix.lower() in (".npy", ".npz"):
+        raise ConfigError(
+            f"{what}: expected a recipe or a YAML file, got what looks like data.\n"
+            f"  fix: vaekit train {'images' if path.is_dir() else 'array'} --data {what}"
+        )
 
 
 def go_on(
