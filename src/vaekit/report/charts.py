@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating[Any]]
 WIDTH, HEIGHT = 5.0, 3.1  # inches: 360 × 223 units of the SVG; as wide as a telephone
 NAMED_CLASSES = 20
-SEPARATE = 24  # bars
+SEPARATE, NUMBERED = 64, 24  # bars, at most, that stand singly; that have a number
 
 
 def series(history: Sequence[Mapping[str, Any]], part: str, key: str) -> tuple[list[int], list[float]]:
@@ -62,11 +62,12 @@ def kl_bars(kl: Sequence[float], active: Sequence[bool]) -> Figure:
         for chosen, name, colours in ((marked, "active", {"color": THEMED.accent}), (~marked, "inactive", inactive)):
             if chosen.any():
                 bars(axes, heights, chosen, f"{name} ({chosen.sum()})", colours)
-        if len(kl) <= SEPARATE:
-            axes.set_xticks(range(len(kl)), [f"{i}" for i in order])
+        if len(kl) <= NUMBERED:
+            axes.set_xticks(range(1, len(kl) + 1), [f"{i}" for i in order])
             axes.set_xlabel("latent dimension (its number), largest first")
         else:
             axes.set_xlabel(f"{len(kl)} latent dimensions, largest first")
+            axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("KL, nats per example")
         axes.set_ylim(0, max(float(heights.max()) * 1.05, 0.1))
         axes.margins(x=0.02)
@@ -78,9 +79,9 @@ def kl_bars(kl: Sequence[float], active: Sequence[bool]) -> Figure:
 def bars(axes: Axes, heights: Floats, chosen: npt.NDArray[np.bool_], label: str, colours: Any) -> None:
     """Some of the bars: singly where they are few; as one shape where they are many, which would flicker on the screen."""
     if len(heights) <= SEPARATE:
-        axes.bar(np.arange(len(heights))[chosen], heights[chosen], 0.8, label=label, linewidth=0.6, **colours)
+        axes.bar(np.arange(1, len(heights) + 1)[chosen], heights[chosen], 0.8, label=label, linewidth=0.6, **colours)
     else:
-        edges = np.arange(len(heights) + 1) - 0.5
+        edges = np.arange(len(heights) + 1) + 0.5
         axes.stairs(np.where(chosen, heights, 0.0), edges, fill=True, label=label, linewidth=0.4, **colours)
 
 
