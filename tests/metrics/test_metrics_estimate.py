@@ -86,7 +86,7 @@ def test_the_number_of_rows_follows_from_the_largest_output() -> None:
     assert largest_output(net, lambda: net(torch.zeros(1, 3))) == 4_000_000
     rows = rows_at_once(net, lambda: net(torch.zeros(1, 3)), torch.device("cpu"))
     assert rows >= 1 and 8 * rows * 4_000_000 <= 64 * 2**20
-    assert rows_at_once(net[1], lambda: net(torch.zeros(1, 3)), torch.device("cpu")) == 512
+    assert rows_at_once(net[1], lambda: net(torch.zeros(1, 3)), torch.device("cpu")) == 2048
     assert not any(part._forward_hooks for part in net.modules())
 
 

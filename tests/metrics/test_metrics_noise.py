@@ -52,6 +52,7 @@ def test_a_rows_figures_do_not_depend_on_the_rows_beside_it(monkeypatch: pytest.
 
 
 def test_figures_do_not_depend_on_how_rows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(memory._MOST, "cpu", 512)
     model, rows = binary_model(), grey_rows(60)
     reference = measure(model, rows, 512, seed=2)
     monkeypatch.setattr(module, "READ", 11)

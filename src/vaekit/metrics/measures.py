@@ -14,6 +14,7 @@ from vaekit.errors import DataError
 from vaekit.metrics.bounds import Scores, examples_at_once, score
 from vaekit.metrics.estimate import Estimate
 from vaekit.metrics.latents import LatentUse
+from vaekit.metrics.memory import keep_pages
 from vaekit.metrics.noise import seed_of
 from vaekit.metrics.pointwise import centred
 from vaekit.metrics.prepare import Chunk, Split, chunks
@@ -57,7 +58,7 @@ def measure(
         rows: one split of the data, raw.
         samples: K, draws from q for each example.
         seed: of the data's noise and of z's. The data's belongs to the row's number alone. z's belongs to the rows that pass
-            through the model together: which ones is a function of the model and K (on a CPU single rows, from K = 512 on).
+            through the model together, which ones is a function of the model and K: single rows from some K on (at most 2048).
         order: row numbers, (m,).
         visit: called with every raw batch and the deterministic pass over it.
         progress: called with the number of rows done, and of all.
@@ -66,6 +67,7 @@ def measure(
     """
     scored: list[Scores] = []
     use, quick = LatentUse(), swift(model)
+    keep_pages()
     total, done = len(rows) if order is None else len(order), 0
     with torch.no_grad(), seeded(seed, next(model.parameters()).device):
         for chunk in chunks(model, rows, seed, order):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 _IN_FLIGHT = 8  # tensors as large as the largest output of a module that live at the same time, with room to spare
-_BUDGET = {"cpu": 64 * 2**20}  # bytes; on a CPU small tensors also stay in the cache and need no fresh pages
+_BUDGET = {"cpu": 64 * 2**20}  # bytes; on a CPU small tensors also stay in the cache
 _ELSEWHERE = 2 * 2**30
-_MOST = {"cpu": 512}
+_MOST = {"cpu": 2048}
 _MOST_ELSEWHERE = 16_384
 
 
@@ -21,6 +21,16 @@ def rows_at_once(module: nn.Module, call: Callable[[], object], device: torch.de
     """
     budget, most = _BUDGET.get(device.type, _ELSEWHERE), _MOST.get(device.type, _MOST_ELSEWHERE)
     return max(1, min(most, budget // (_IN_FLIGHT * max(1, largest_output(module, call)))))
+
+
+def keep_pages() -> None:
+    """Let the C library keep freed memory of up to 62 MiB instead of handing it back after every pass.
+
+    glibc raises its thresholds to the largest block that was ever freed, up to 32 MiB. Below them a tensor's pages are
+    reused; above, they are given back and faulted in anew, which can cost half as much as the products themselves. With
+    other C libraries this does nothing.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 @torch.no_grad()
