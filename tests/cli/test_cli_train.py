@@ -80,6 +80,15 @@ def test_resume_for_a_time(tmp_path: Path, images: Path) -> None:
     assert len(runs.read_log(path)) > 3
 
 
+def test_time_that_start_up_uses_up(tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "untrained"
+    result = invoke("train", "array", "--data", images, "--out", path, "--time", "0.0001s", *settings())
+    assert result.exit_code == 0, said(result)
+    assert "these weights know nothing" in said(result) and f"--resume {path}" in said(result)
+    again = invoke("train", "--resume", path, "--time", "1s")
+    assert again.exit_code == 0 and "know nothing" not in said(again), said(again)
+
+
 def test_fine_tuning_starts_from_weights(tmp_path: Path, images: Path, run: Path) -> None:
     path = trained(tmp_path / "tuned", images, "train.lr=1e-9", options=["--init-from", str(run)])
     a, b = (runs.load(each).model.state_dict() for each in (run, path))

@@ -10,7 +10,7 @@ import typer
 from vaekit.cli import screen
 from vaekit.cli.base import command
 from vaekit.cli.files import check_free, target
-from vaekit.cli.options import Data, Force, RunPath, Seed, Split, split_name
+from vaekit.cli.options import Data, Force, RunPath, Seed, Split, option, split_name
 from vaekit.cli.progress import bar
 from vaekit.errors import ConfigError
 
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 
 FRAMES = 24  # of an animation, at the least
 
-Picture = Annotated[
-    str | None,
-    typer.Option(
-        "-o", "--out", metavar="FILE", help="The picture (.png). Default: in the run's directory.", show_default=False
-    ),
+Start = Annotated[int | None, option("I", "The row at which a path begins.", "--from")]
+End = Annotated[int | None, option("J", "The row at which it ends.", "--to")]
+Modes = Annotated[
+    str, typer.Option("--mode", metavar="MODES", help="linear; slerp, along the great circle; or both: linear,slerp.")
 ]
-Animate = Annotated[bool, typer.Option("--animate", help="An animation (.gif) besides.")]
+Dimensions = Annotated[str | None, option("I,J,...", "Latent dimensions; else the ten with the highest KL.", "--dims")]
+Span = Annotated[
+    float, typer.Option("--span", metavar="S", help="How far, in standard deviations of the prior, to both sides.")
+]
+Base = Annotated[int | None, option("I", "The row whose latents the others keep; else the prior's centre.", "--base")]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=2, help="Images in a row.")]
+Animate = Annotated[bool, typer.Option("--animate", help="An animation (.gif) besides.")]
+Picture = Annotated[str | None, option("FILE", "The picture (.png). Default: in the run's directory.", "-o", "--out")]
 
 
 @command(
@@ -37,15 +42,9 @@ Steps = Annotated[int, typer.Option("--steps", metavar="N", min=2, help="Images 
 )
 def interpolate(
     run: RunPath,
-    start: Annotated[
-        int | None, typer.Option("--from", metavar="I", help="The row at which a path begins.", show_default=False)
-    ] = None,
-    end: Annotated[
-        int | None, typer.Option("--to", metavar="J", help="The row at which it ends.", show_default=False)
-    ] = None,
-    mode: Annotated[
-        str, typer.Option(metavar="MODES", help="linear; slerp, along the great circle; or both: linear,slerp.")
-    ] = "linear",
+    start: Start = None,
+    end: End = None,
+    mode: Modes = "linear",
     steps: Steps = 9,
     data: Data = None,
     split: Split = "test",
@@ -110,22 +109,10 @@ def ends(path: Interpolation, number: int, asked: list[tuple[int, int]] | None) 
 @command("vaekit traverse runs/mnist", "vaekit traverse runs/mnist --dims 0,4,7 --span 2 --base 12 --animate")
 def traverse(
     run: RunPath,
-    dims: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I,J,...", help="Latent dimensions; else the ten with the highest KL.", show_default=False
-        ),
-    ] = None,
-    span: Annotated[
-        float, typer.Option(metavar="S", help="How far, in standard deviations of the prior, to both sides.")
-    ] = 3.0,
+    dims: Dimensions = None,
+    span: Span = 3.0,
     steps: Steps = 9,
-    base: Annotated[
-        int | None,
-        typer.Option(
-            metavar="I", help="The row whose latents the others keep; else the prior's centre.", show_default=False
-        ),
-    ] = None,
+    base: Base = None,
     data: Data = None,
     split: Split = "test",
     animate: Animate = False,

@@ -12,7 +12,7 @@ from rich.text import Text
 from vaekit.cli import screen
 from vaekit.cli.base import LEARN, TRAIN, command
 from vaekit.cli.files import check_free, write_new
-from vaekit.cli.options import Data, Force, RunPath
+from vaekit.cli.options import Data, Force, RunPath, option
 from vaekit.cli.progress import bar
 from vaekit.cli.training import recipes_like
 from vaekit.errors import ConfigError, near
@@ -28,7 +28,7 @@ def init(
     ],
     output: Annotated[
         str | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Default: RECIPE.yaml; - prints it.", show_default=False),
+        option("FILE", "Default: RECIPE.yaml; - prints it.", "-o", "--out"),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -172,7 +172,7 @@ def cite(
     run: RunPath,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Default: standard output.", show_default=False),
+        option("FILE", "Default: standard output.", "-o", "--out"),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -196,9 +196,7 @@ def report(
     data: Data = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "-o", "--out", metavar="FILE", help="Default: report.html in the run's directory.", show_default=False
-        ),
+        option("FILE", "Default: report.html in the run's directory.", "-o", "--out"),
     ] = None,
     force: Force = False,
 ) -> None:

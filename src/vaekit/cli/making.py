@@ -10,7 +10,7 @@ import typer
 from vaekit.cli import screen
 from vaekit.cli.base import command
 from vaekit.cli.files import check_free, default_name, forms_of, target, write_examples
-from vaekit.cli.options import Data, Force, Pixels, RunPath, Seed, Split, split_name
+from vaekit.cli.options import Data, Force, Pixels, RunPath, Seed, Split, option, split_name
 from vaekit.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -21,12 +21,11 @@ PICTURED = 60  # pairs of a picture of reconstructions
 
 Out = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "OUT",
+        "A grid (.png), arrays (.npz), or single files in a folder (no suffix). Default: in the run's directory.",
         "-o",
         "--out",
-        metavar="OUT",
-        help="A grid (.png), arrays (.npz), or single files in a folder (no suffix). Default: in the run's directory.",
-        show_default=False,
     ),
 ]
 
@@ -86,13 +85,7 @@ def reconstruct(
     seed: Seed = 0,
     out: Annotated[
         str | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FILE",
-            help="The picture; the table stands beside it. Default: in the run's directory.",
-            show_default=False,
-        ),
+        option("FILE", "The picture; the table stands beside it. Default: in the run's directory.", "-o", "--out"),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -139,14 +132,7 @@ def embed(
     ] = None,
     seed: Seed = 0,
     out: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FILE",
-            help=".npz or .csv. Default: latents.npz in the run's directory.",
-            show_default=False,
-        ),
+        str | None, option("FILE", ".npz or .csv. Default: latents.npz in the run's directory.", "-o", "--out")
     ] = None,
     force: Force = False,
 ) -> None:

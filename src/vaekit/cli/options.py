@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,33 +18,30 @@ def known_runs(incomplete: str = "") -> list[str]:
     return [run for run in found if run.startswith(incomplete)]
 
 
+def option(metavar: str, text: str, *names: str, complete: Callable[[str], list[str]] | None = None) -> Any:
+    """An option without a default worth showing."""
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, autocompletion=complete)
+
+
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run's directory.", show_default=False, autocompletion=known_runs)
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
-        "--data",
-        metavar="PATH",
-        help="Other data than the run's own: a folder of images, an image, a .npy or .npz file.",
-        show_default=False,
-    ),
+    option("PATH", "Other data than the run's own: a folder of images, an image, a .npy or .npz file.", "--data"),
 ]
 Split = Annotated[
     str, typer.Option("--split", metavar="SPLIT", help="Of the run's own data: train, validation or test.")
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all noise: the same seed, the same result.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Pixels = Annotated[
     str,
     typer.Option(
         "--pixels", metavar="KIND", help="mean: the centre of p(x | z), smooth; sample: a draw from it, with its noise."
     ),
 ]
-Json = Annotated[
-    str | None,
-    typer.Option("--json", metavar="FILE", help="As JSON; - is standard output.", show_default=False),
-]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Json = Annotated[str | None, option("FILE", "As JSON; - is standard output.", "--json")]
 
 
 def split_name(split: str) -> SplitName:

@@ -94,7 +94,12 @@ def ended(run: Run, path: Path) -> None:
         pairs.append(("skipped", f"{screen.counted(run.info.skipped, 'update')} with a non-finite loss"))
     pairs.append(("run", str(path)))
     screen.show(screen.facts(pairs))
-    if run.info.reason != "interrupted":
+    if not run.info.steps and run.info.reason == "time":
+        screen.note(
+            "the time was used up before training began: these weights know nothing.\n"
+            f"  fix: more time: vaekit train --resume {shlex.quote(str(path))} --time 2m"
+        )
+    elif run.info.reason != "interrupted":
         name = shlex.quote(str(path))
         screen.commands("next", [f"vaekit evaluate {name}", f"vaekit generate {name} -n 64", f"vaekit report {name}"])
 
@@ -113,7 +118,7 @@ def stopped(run: Run, path: Path) -> None:
 
 def remains(path: Path) -> str:
     """What there is of a run that failed."""
-    if (path / "last.safetensors").exists():
+    if (path / "best.safetensors").exists():
         return f"  what was trained until then is kept in {path}"
     return f"  {path} holds no weights yet: delete it, or train into another --out"
 

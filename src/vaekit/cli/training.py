@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from vaekit.cli import screen, summary
 from vaekit.cli.base import TRAIN, command
-from vaekit.cli.options import known_runs
+from vaekit.cli.options import known_runs, option
 from vaekit.cli.progress import TrainingDisplay
 from vaekit.errors import ConfigError, VaekitError
 
@@ -26,6 +27,36 @@ def recipes_like(incomplete: str) -> list[str]:
     return [name for name in recipes.recipe_names() if name.startswith(incomplete)]
 
 
+What = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="WHAT",
+        help="A recipe's name (see [cyan]vaekit list[/cyan]) or a YAML file. Not needed with --resume.",
+        show_default=False,
+        autocompletion=recipes_like,
+    ),
+]
+Data = Annotated[str | None, option("PATH", "Your data: a folder of images, a .npy or .npz file.")]
+DataDir = Annotated[str | None, option("DIR", "Where named data sets lie (else the environment variable VAEKIT_DATA).")]
+Settings = Annotated[list[str] | None, option("KEY=VALUE", "Change one value of the recipe; may be repeated.", "--set")]
+Out = Annotated[str | None, option("DIR", "The run's directory, new or empty. Default: runs/NAME, numbered.")]
+Resume = Annotated[str | None, option("RUN", "Go on with a run, to the bit; longer with --time.", complete=known_runs)]
+InitFrom = Annotated[str | None, option("RUN", "Start from the weights of a run (fine-tune).", complete=known_runs)]
+Time = Annotated[str | None, option("TIME", "Train this long (90s, 10m, 1h30m), whatever number of epochs.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of the weights and the noise.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the run's directory alone.")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for, but for the recipe and where its data is."""
+
+    overrides: list[str]
+    time: str | None
+    quiet: bool
+    started: float | None  # the `time.perf_counter()` from which a budget counts
+
+
 @command(
     "vaekit train digits",
     "vaekit train mnist --data-dir ~/data --time 10m --set model.latent=16",
@@ -35,81 +66,28 @@ def recipes_like(incomplete: str) -> list[str]:
 )
 def train(
     ctx: typer.Context,
-    what: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="WHAT",
-            help="A recipe's name (see [cyan]vaekit list[/cyan]) or a YAML file. Not needed with --resume.",
-            show_default=False,
-            autocompletion=recipes_like,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Your data: a folder of images, a .npy or .npz file.", show_default=False),
-    ] = None,
-    data_dir: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where named data sets lie (else the environment variable VAEKIT_DATA).",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one value of the recipe; may be repeated.", show_default=False
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="The run's directory, new or empty. Default: runs/NAME, numbered.", show_default=False
-        ),
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN",
-            help="Go on with a run, to the bit; longer with --time.",
-            show_default=False,
-            autocompletion=known_runs,
-        ),
-    ] = None,
-    init_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN",
-            help="Start from the weights of a run (fine-tune).",
-            show_default=False,
-            autocompletion=known_runs,
-        ),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Train this long (90s, 10m, 1h30m), whatever number of epochs.", show_default=False
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Of the weights and the noise.", show_default=False)
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the run's directory alone.")] = False,
+    what: What = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    settings: Settings = None,
+    out: Out = None,
+    resume: Resume = None,
+    init_from: InitFrom = None,
+    time: Time = None,
+    seed: Seed = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model on data and keep it as a run.
 
     Progress shows the bound (ELBO) in nats per example: of the training batches, and of held-out data, on which the
     weights to keep are selected. Ctrl-C saves, and says how to go on. A run is never overwritten.
     """
-    overrides = list(settings or [])
-    if seed is not None:
-        overrides.append(f"train.seed={seed}")
-    started = ctx.obj if isinstance(ctx.obj, float) else None
+    overrides = [*(settings or []), *([f"train.seed={seed}"] if seed is not None else [])]
+    wanted = Wanted(overrides, time, quiet, ctx.obj if isinstance(ctx.obj, float) else None)
     if resume is not None:
         only_new = {"--data": data, "--data-dir": data_dir, "--out": out, "--init-from": init_from}
         refuse_with_resume(resume, [name for name, value in only_new.items() if value is not None])
-        go_on(resume, what, overrides, time, quiet, started)
+        go_on(resume, what, wanted)
         return
     if what is None:
         raise ConfigError(
@@ -117,7 +95,7 @@ def train(
             "  fix: vaekit train digits; or your own data: vaekit train images --data FOLDER; or go on: --resume RUN\n"
             "  all recipes: vaekit list recipes"
         )
-    begin(what, {"data": data, "data_dir": data_dir, "init_from": init_from}, overrides, out, time, quiet, started)
+    begin(what, {"data": data, "data_dir": data_dir, "init_from": init_from}, out, wanted)
 
 
 def refuse_with_resume(run: str, given: list[str]) -> None:
@@ -130,28 +108,19 @@ def refuse_with_resume(run: str, given: list[str]) -> None:
         )
 
 
-def begin(
-    what: str,
-    source: dict[str, str | None],
-    overrides: list[str],
-    out: str | None,
-    time: str | None,
-    quiet: bool,
-    started: float | None,
-) -> None:
+def begin(what: str, source: dict[str, str | None], out: str | None, wanted: Wanted) -> None:
     """A new run."""
     from vaekit import recipes
     from vaekit.tasks import train as task
 
     refuse_data(what)
-    if time is not None:
-        overrides = [*limit(time), *overrides]
+    overrides = [*(limit(wanted.time) if wanted.time is not None else []), *wanted.overrides]
     path = Path(out) if out is not None else task.numbered(Path("runs") / recipes.read(what).name)
-    follow(
-        path,
-        quiet,
-        lambda hook: task.train(what, overrides=overrides, out=path, hooks=[hook], started=started, **source),
-    )
+
+    def work(hook: Hook) -> Run:
+        return task.train(what, overrides=overrides, out=path, hooks=[hook], started=wanted.started, **source)
+
+    follow(path, wanted.quiet, work)
 
 
 def refuse_data(what: str) -> None:
@@ -174,19 +143,17 @@ def refuse_data(what: str) -> None:
         )
 
 
-def go_on(
-    run: str, what: str | None, overrides: list[str], time: str | None, quiet: bool, started: float | None
-) -> None:
+def go_on(run: str, what: str | None, wanted: Wanted) -> None:
     """The same run, further."""
     from vaekit.tasks import train as task
 
-    if time is not None:
-        overrides = [limit(time)[1], *overrides]
-    follow(
-        Path(run),
-        quiet,
-        lambda hook: task.resume(run, what=what, overrides=overrides, time=time, hooks=[hook], started=started),
-    )
+    time, started = wanted.time, wanted.started
+    overrides = [*(limit(time)[1:] if time is not None else []), *wanted.overrides]
+
+    def work(hook: Hook) -> Run:
+        return task.resume(run, what=what, overrides=overrides, time=time, hooks=[hook], started=started)
+
+    follow(Path(run), wanted.quiet, work)
 
 
 def limit(time: str) -> list[str]:
@@ -197,7 +164,7 @@ def limit(time: str) -> list[str]:
         seconds(time)
     except ValueError as error:
         raise ConfigError(f"--time: {error}") from None
-    return [f"train.time={time}", "train.epochs=null"]
+    return [f'train.time="{time}"', "train.epochs=null"]
 
 
 def follow(path: Path, quiet: bool, work: Callable[[Hook], Run]) -> None:
