@@ -11,14 +11,15 @@ from vaekit.errors import ConfigError
 from vaekit.nets.heads import head
 from vaekit.nets.shapes import Shape, grid, is_map, join, joined_shape
 
-_BOUND = 7.0
+_LEAST, _MOST = 7.0, 2.0
 
 
 class Gaussian(Posterior):
     """q(z | ·) = N(μ, σ²) per site, with μ and log σ affine in the evidence (and state and context, side by side).
 
-    log σ = 7 tanh(s / 7): the identity near s = 0, within ±7, so that neither σ nor 1/σ² can overflow in a bad step;
-    unlike a clamp it keeps a gradient that leads back.
+    log σ = 7 tanh(s / 7) below 0, 2 s / (2 + s) above: the identity near s = 0, and never outside (−7, 2), so that 1/σ² cannot
+    overflow in a bad step, nor z run far from where the decoder has ever been; unlike a clamp it keeps a gradient that
+    leads back. A posterior much wider than a standard prior is never the best one, so the upper bound costs nothing.
 
     Args:
         shape: one latent's shape: a vector `(d,)`, or a map `(c, h, w)` on the evidence's own grid.
@@ -56,8 +57,8 @@ class Gaussian(Posterior):
 
 
 def bounded(raw: Tensor) -> Tensor:
-    """log σ from an unbounded number, smoothly within ±7."""
-    return _BOUND * torch.tanh(raw / _BOUND)
+    """log σ from an unbounded number, smoothly within (−7, 2)."""
+    return torch.where(raw < 0, _LEAST * torch.tanh(raw / _LEAST), _MOST * raw / (_MOST + raw.abs()))
 
 
 def _check_grid(shape: Shape, evidence_shape: Shape) -> None:
