@@ -35,7 +35,7 @@ SIGNS = {"problem": "bold red", "warning": "bold yellow", "note": "bold blue"}
 def compare(
     run: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Directories of runs.", show_default=False, autocompletion=known_runs),
+        typer.Argument(metavar="RUN", help="Directories of runs.", show_default=False, autocompletion=known_runs),
     ],
     split: Split = "test",
     json_file: Json = None,
