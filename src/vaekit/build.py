@@ -11,7 +11,7 @@ from vaekit.config import Component, Config
 from vaekit.core import DataSpec, Objective
 from vaekit.engine.runtime import seeded
 from vaekit.engine.validate import Split
-from vaekit.errors import ConfigError
+from vaekit.errors import ConfigError, VaekitError
 from vaekit.model import VAE, Encoder, Group
 from vaekit.nets.shapes import output_shape
 
@@ -55,7 +55,9 @@ def assemble(config: Config, spec: DataSpec, mean: Tensor | None) -> VAE:
 
 def build_net(component: Component, path: str, in_shape: tuple[int, ...], grid: tuple[int, ...] | None) -> nn.Module:
     """A network for inputs of a shape; `grid` is the height and width its features must have, None: its own choice."""
-    net: nn.Module = at(path, component, in_shape=in_shape, grid=grid)
+    net = at(path, component, in_shape=in_shape, grid=grid)
+    if not isinstance(net, nn.Module):
+        raise ConfigError(f"{path} ({component.name}): expected a torch.nn.Module, got {type(net).__name__}")
     return net
 
 
@@ -65,6 +67,11 @@ def at(path: str, component: Component, **runtime: object) -> Any:
         return component.build(**runtime)
     except ConfigError as error:
         raise type(error)(f"{path} ({component.name}): {error}") from None
+    except Exception as error:
+        if ":" not in component.name or isinstance(error, VaekitError):
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path} ({component.name}): your class cannot be made ({why})") from error
 
 
 def mean_of(rows: Split) -> Tensor:

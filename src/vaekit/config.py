@@ -148,8 +148,9 @@ def import_class(path: str) -> type:
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"'{path}' cannot be imported ({error}); is the module on PYTHONPATH?") from None
+    except Exception as error:  # a module that is not ours may raise anything
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"'{path}' cannot be imported ({why}); is the module on PYTHONPATH?") from None
     if not inspect.isclass(found):
         raise ConfigError(f"'{path}' is not a class")
     return found

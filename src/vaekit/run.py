@@ -165,7 +165,8 @@ def load(path: str | Path) -> Run:
 def read_info(path: Path) -> RunInfo:
     """`run.json` of a directory. Raises `RunError`."""
     values = read_json(path)
-    checkpoint.check_schema(int(values.get("schema", 0)), path / INFO)
+    schema = values.get("schema")
+    checkpoint.check_schema(schema if isinstance(schema, int) else 0, path / INFO)
     if values.get("config_digest") != config_digest(path):
         raise RunError(
             f"{path / CONFIG}: missing, or altered after training began; the weights belong to another configuration.\n"
@@ -173,7 +174,7 @@ def read_info(path: Path) -> RunInfo:
         )
     try:
         return RunInfo.from_dict(values)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path / INFO}: incomplete or altered ({error})") from None
 
 

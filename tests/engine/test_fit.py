@@ -17,7 +17,8 @@ from vaekit.core import Bound, Trace
 from vaekit.engine import fit as fitting
 from vaekit.engine.fit import EpochEnd, Event, Progress, fit
 from vaekit.engine.guard import Guard
-from vaekit.engine.optim import EMA_EVERY, Average, build_optimizer, optimizers
+from vaekit.engine.meter import Meter
+from vaekit.engine.optim import EMA_EVERY, EMA_START, Average, build_optimizer, optimizers
 from vaekit.engine.plan import Plan
 from vaekit.engine.runtime import Runtime
 from vaekit.engine.validate import held_out
@@ -82,15 +83,15 @@ def test_accumulation_is_the_same_mathematics() -> None:
 
 
 def test_the_average_is_what_it_says() -> None:
-    """EMA_EVERY constant steps: the average moves as decay^EMA_EVERY, buffers are copied."""
+    """EMA_EVERY constant steps after the start: the average moves as decay^EMA_EVERY, buffers are copied."""
     source = nn.BatchNorm1d(3)
     average = Average(source, decay=0.5)
     with torch.no_grad():
         source.weight.fill_(3.0)
         source.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    for step in range(1, EMA_EVERY + 1):
+    for step in range(EMA_START + 1, EMA_START + EMA_EVERY + 1):
         average.update(step)
-    decay = min(0.5, (1 + EMA_EVERY) / (10 + EMA_EVERY)) ** EMA_EVERY
+    decay = 0.5**EMA_EVERY
     current = average.current()
     torch.testing.assert_close(current.weight, torch.full((3,), decay * 1.0 + (1 - decay) * 3.0))
     assert torch.equal(current.running_mean, torch.full((3,), 7.0))  # type: ignore[arg-type]
@@ -282,3 +283,24 @@ def test_the_loss_does_not_grow_with_the_batch() -> None:
         if repeats == 1:
             first = kl
     assert kl == pytest.approx(first, rel=1e-5)
+
+
+def test_fewer_batches_than_are_to_be_accumulated() -> None:
+    """220 rows are two batches of 100: an update takes both, and none is left out for ever."""
+    with pytest.warns(UserWarning, match="only 2 batches of 100"):
+        fitted = small.train({"batch_size": 100, "accumulate": 5, "epochs": 3})
+    assert fitted.steps == 3
+
+
+def test_the_average_follows_from_the_first_step() -> None:
+    """A training of three steps keeps other weights than those it began with."""
+    model, objective, data, plan = small.parts({"batch_size": 220, "epochs": 3, "ema": 0.9})
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    after = fit(model, objective, data, plan).model.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_no_mean_of_nothing_finite() -> None:
+    meter = Meter(torch.device("cpu"))
+    meter.add({"elbo": torch.tensor(math.nan)})
+    assert math.isnan(meter.means()["elbo_nats"])

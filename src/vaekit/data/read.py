@@ -60,6 +60,7 @@ def from_arrays(
     seed: int = 0,
     name: str = "array",
     levels: int | None = None,
+    limit: int | None = None,
 ) -> Dataset:
     """The dataset of an array or tensor in hand, by the rules of the source `array`; shares may be zero.
 
@@ -71,7 +72,9 @@ def from_arrays(
     """
     if images := _images_in(x):
         x = _stacked(images)
-    return understood(name, {"train": Stored(as_array(x, name), labels, name)}, levels, Shares(validation, test, seed))
+    return understood(
+        name, {"train": Stored(as_array(x, name), labels, name)}, levels, Shares(validation, test, seed, limit)
+    )
 
 
 def detect(path: str | Path) -> tuple[str, dict[str, Any]]:

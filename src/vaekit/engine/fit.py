@@ -88,6 +88,8 @@ def fit(
     with seeded(None if resume else plan.seed, runtime.device), interruptible() as interruption:
         if resume:
             training.restore_random_states()
+        else:
+            training.write_state()  # a run can be resumed from its first moment
         try:
             training.rehearse()
             reason = run(training, interruption, hooks)

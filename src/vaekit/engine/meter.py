@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -29,6 +30,8 @@ class Meter:
         if not self.names:
             return {}
         *sums, count = self.sums.tolist()
+        if not count:  # none was finite
+            sums = [math.nan] * len(sums)
         return {f"{name}_nats": total / max(count, 1.0) for name, total in zip(self.names, sums, strict=True)}
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ from vaekit.engine.plan import Plan
 from vaekit.errors import ConfigError, near
 
 UNSUITED = {"LBFGS": "it needs a closure", "SparseAdam": "it needs sparse gradients"}
+EMA_START = 80  # steps with an update each, so that short trainings have an average too
 EMA_EVERY = 8  # steps between updates of the average: 1/8 of the memory traffic for the same time constant
 
 
@@ -73,10 +74,11 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the parameters after `step` steps; does nothing but once in `EMA_EVERY` steps."""
-        if step % EMA_EVERY:
+        """Take in the parameters after `step` steps; after the start once in `EMA_EVERY` steps."""
+        every = 1 if step <= EMA_START else EMA_EVERY
+        if step % every:
             return
-        decay = min(self.decay, (1 + step) / (10 + step)) ** EMA_EVERY
+        decay = min(self.decay, (1 + step) / (10 + step)) ** every
         torch._foreach_lerp_(self.pairs[0], self.pairs[1], 1 - decay)
 
     def current(self) -> nn.Module:

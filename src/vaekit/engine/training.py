@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ class Training:
         self.saving = 0.0  # seconds that the last save took
         self.meter = Meter(runtime.device)
         self.batch_size = min(plan.batch_size, len(data.train))
+        self.accumulate = self.possible_accumulation()
         self.best: dict[str, Tensor] | None = None  # weights, where there is no directory
         self.lines: list[dict[str, Any]] = []
         self.epoch_mark = (0, 0.0)  # images and seconds at the start of the epoch
@@ -90,7 +92,18 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch; a last, smaller batch is left for another epoch."""
-        return max(1, len(self.data.train) // self.batch_size // self.plan.accumulate)
+        return len(self.data.train) // self.batch_size // self.accumulate
+
+    def possible_accumulation(self) -> int:
+        """Batches an update: as planned, or as many as an epoch has."""
+        batches = len(self.data.train) // self.batch_size
+        if self.plan.accumulate > batches:
+            warnings.warn(
+                f"train.accumulate is {self.plan.accumulate}, but an epoch has only {batches} batches of "
+                f"{self.batch_size}: every update takes them all",
+                stacklevel=2,
+            )
+        return min(self.plan.accumulate, batches)
 
     def progress(self) -> float:
         """The planned training that is done, in [0, 1]: of the steps or of the time, whichever is further."""
@@ -135,13 +148,13 @@ class Training:
         self.epoch_mark = (self.state.images, self.elapsed)
         shuffle = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + self.state.epoch)
         order = torch.randperm(len(self.data.train), generator=shuffle)
-        whole = self.steps_per_epoch * self.plan.accumulate * self.batch_size
+        whole = self.steps_per_epoch * self.accumulate * self.batch_size
         rest = order[self.state.position * self.batch_size : whole]
         return self.data.train.batches(rest, self.batch_size) if len(rest) else iter(())
 
     def advance(self, batch: Batch) -> None:
         """Forward and backward on one batch; every `accumulate`-th time an update of the weights."""
-        state, accumulate = self.state, self.plan.accumulate
+        state, accumulate = self.state, self.accumulate
         loss, terms = self.step(batch, state.step)
         (loss / accumulate if accumulate > 1 else loss).backward()
         self.guard.see(loss)
@@ -155,7 +168,7 @@ class Training:
     @property
     def between_updates(self) -> bool:
         """Whether no gradient is in flight: the only places where training may be saved or left."""
-        return self.state.position % self.plan.accumulate == 0
+        return self.state.position % self.accumulate == 0
 
     def update(self) -> None:
         """One step of the optimizer at the scheduled rate, unless the guard holds it back; then of the average."""
@@ -261,6 +274,10 @@ class Training:
         """Write all that is needed to go on to the bit."""
         if not math.isfinite(self.state.best):  # nothing was validated yet: the last weights are the best known
             self.keep_best(self.current_model())
+        self.write_state()
+
+    def write_state(self) -> None:
+        """The checkpoint alone; nothing without a directory."""
         if self.directory is None:
             return
         begin = time.perf_counter()

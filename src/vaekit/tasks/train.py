@@ -20,13 +20,14 @@ from vaekit.engine import checkpoint
 from vaekit.engine.fit import Fitted, Hook, fit
 from vaekit.engine.optim import build_optimizer
 from vaekit.engine.runtime import Runtime
-from vaekit.errors import ConfigError, RunError
+from vaekit.errors import ConfigError, DataError, RunError
 from vaekit.model import VAE
 from vaekit.run import Run, RunInfo
 from vaekit.schedules import seconds
 
 # What may change when a run is resumed: how long and how often, never the mathematics.
-EXTENDABLE = ("epochs", "time", "patience", "checkpoint", "validate_every", "max_skipped")
+EXTENDABLE = ("epochs", "time", "patience", "checkpoint", "validate_every", "max_skipped", "device")
+ENDED = ("finished", "time", "patience")
 
 
 def train(
@@ -73,6 +74,7 @@ def train(
 
 def resume(
     path: str | Path,
+    data: Any = None,
     *,
     what: str | Path | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
@@ -82,25 +84,76 @@ def resume(
 ) -> Run:
     """Go on with a run from its last checkpoint, to the bit; longer than planned where `overrides` or `time` say so.
 
-    `time` is counted from now. Raises `RunError` if another configuration or other data is asked for, or if there is
-    nothing left to do.
+    `time` is counted from now, whatever number of epochs. `data` is for runs on arrays in hand: the same arrays again.
+    Raises `RunError` if another configuration or other data is asked for, or if there is nothing left to do.
     """
     path = Path(path)
     started = clock.perf_counter() if started is None else started
     info, before = runs.read_info(path), runs.read_config(path)
-    record = checkpoint.load(path / runs.LAST)[1]
-    extra = [*overrides, f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else list(overrides)
-    config = extended(before, what, extra, path)
-    if info.reason in ("finished", "time", "patience") and config == before:
-        raise RunError(
-            f"{path}: training has ended already ({info.reason}, epoch {record['epoch']}).\n"
-            f"  fix: to train longer: --resume {path} --set train.epochs={2 * record['epoch']}, or --time 10m"
-        )
-    dataset = runs.open_data(before, info)
+    record = last_record(path)
+    longer = ["train.epochs=null", f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else []
+    config = extended(before, what, [*longer, *overrides], path)
+    if (info.reason in ENDED or config != before) and (limits := used_up(config, record, before, info)):
+        raise nothing_left(path, record, limits)
+    dataset = again(before, info, data)
     model = build_model(config, dataset.spec)
     runs.write_config(path, config)
     runs.write_info(path, replace(info, reason=""))
     return carry_out(config, dataset, model, info, path, hooks=hooks, started=started, going_on=True)
+
+
+def last_record(path: Path) -> dict[str, Any]:
+    """Where training stands, by the last checkpoint. Raises `RunError` if there is none."""
+    if not (path / runs.LAST).exists():
+        raise RunError(
+            f"{path}: training stopped before anything was saved; there is nothing to go on with.\n"
+            f"  fix: begin anew with its configuration: vaekit train {path / runs.CONFIG} --out ANOTHER"
+        )
+    return checkpoint.load(path / runs.LAST)[1]
+
+
+def used_up(config: Config, record: Mapping[str, Any], before: Config, info: RunInfo) -> dict[str, str]:
+    """The limits of the plan that training has reached: key of the plan → a value that lets it go on."""
+    found, plan = {}, config.train
+    timed = info.reason == "time" and plan.time == before.train.time
+    if plan.epochs is not None and record["epoch"] >= plan.epochs:
+        found["epochs"] = str(2 * record["epoch"])
+    if plan.budget is not None and (timed or record["seconds"] >= plan.budget):
+        found["time"] = f"{2 * max(plan.budget, record['seconds']):.0f}s"
+    if plan.patience and record["stale"] >= plan.patience:
+        found["patience"] = "0"
+    return found
+
+
+def nothing_left(path: Path, record: Mapping[str, Any], limits: Mapping[str, str]) -> RunError:
+    """All that stands in the way of going on, and what would let it."""
+    settings = " ".join(f"--set train.{key}={value}" for key, value in limits.items())
+    patience = " --set train.patience=0" if "patience" in limits else ""
+    return RunError(
+        f"{path}: training has ended already (epoch {record['epoch']}): train.{', train.'.join(limits)} used up.\n"
+        f"  fix: to train longer: vaekit train --resume {path} --time 10m{patience}, or {settings}"
+    )
+
+
+def again(config: Config, info: RunInfo, data: Any) -> Dataset:
+    """The data of a run, opened again, or handed over again. Raises `DataError` if it is other data."""
+    if data is None:
+        return runs.open_data(config, info)
+    x, labels = data if isinstance(data, tuple) else (data, None)
+    dataset = in_memory(config, x, labels) if info.in_memory else None
+    if dataset is None or dataset.fingerprint != info.fingerprint:
+        raise DataError(
+            f"run '{info.name}' goes on with the data it was trained on; what is given is other data.\n"
+            "  fix: "
+            + ("give the same arrays, in the same order" if info.in_memory else "leave data out: it is read anew")
+        )
+    return dataset
+
+
+def in_memory(config: Config, x: Any, labels: Any) -> Dataset:
+    """The dataset of arrays in hand, by the `data` section of a configuration."""
+    settings = {key: value for key, value in config.data.params.items() if key != "path"}
+    return from_arrays(x, labels, name="memory", **settings)
 
 
 def carry_out(
@@ -134,22 +187,24 @@ def open_for(
 ) -> tuple[Config, Dataset]:
     """The configuration and the data that were asked for."""
     raw = recipes.read(what)
+    written = raw.values.get("data")
     in_hand = data is not None and not isinstance(data, str | Path)
     if isinstance(data, str | Path):
         source, params = detect(Path(data))
-        written = raw.values.get("data")
+        params["path"] = str(Path(params["path"]).expanduser().absolute())  # it is opened again from anywhere
         same = written if isinstance(written, dict) and written.get("name") == source else {}
         raw.values["data"] = {**same, "name": source, **params}
         raw.places["data"] = "--data"
     elif in_hand:
-        raw.values["data"] = {"name": "array", "path": None}
+        same = written if isinstance(written, dict) and written.get("name") == "array" else {}
+        raw.values["data"] = {**same, "name": "array", "path": None}
     if data_dir is not None and not in_hand:
-        recipes.put(raw, "data.data_dir", str(data_dir))
+        recipes.put(raw, "data.data_dir", str(Path(data_dir).expanduser().absolute()))
     config = recipes.resolve(raw, overrides)
     if not in_hand:
         return config, config.data.build().load()
     x, labels = data if isinstance(data, tuple) else (data, None)
-    return config, from_arrays(x, labels, name="memory")
+    return config, in_memory(config, x, labels)
 
 
 def describe(config: Config, dataset: Dataset, model: VAE) -> RunInfo:
@@ -181,11 +236,12 @@ def extended(before: Config, what: Any, overrides: Sequence[str], path: Path) ->
     """The stored configuration with what may change changed. Raises `RunError` for anything else."""
     raw = recipes.read(what) if what is not None else recipes.read(before.as_dict())
     raw.name = before.name
-    if what is not None:
-        raw.values.setdefault("data", {})
+    if what is not None:  # its data may have come from --data
+        asked = raw.values.get("data")
+        asked = {"name": asked} if isinstance(asked, str) else asked
+        same = before.data.as_dict() if not isinstance(asked, dict) or asked.get("name") == before.data.name else {}
+        raw.values["data"] = {**same, **(asked if isinstance(asked, dict) else {})}
     config = recipes.resolve(raw, overrides)
-    if what is not None:
-        config = replace(config, data=before.data)
     changed = [key for key, value in flat(config.as_dict()).items() if flat(before.as_dict()).get(key) != value]
     changed += [key for key in flat(before.as_dict()) if key not in flat(config.as_dict())]
     forbidden = [key for key in changed if key not in {f"train.{name}" for name in EXTENDABLE}]
