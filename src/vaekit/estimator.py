@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -139,6 +140,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         config = self._config(data.spec, seed)
         model = build_model(config, data.spec, mean_of(data.train))
         fitted = fit(model, build_objective(config), data, config.train)
+        if fitted.reason == "interrupted":
+            warnings.warn("fitting was interrupted: the model is what was learned so far", stacklevel=2)
         self.model_: VAE = fitted.model.double()
         self.spec_, self.history_, self._seed = data.spec, fitted.history, seed
         return self

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.core import Bound, Trace
+from vaekit.engine import checkpoint
 from vaekit.engine import fit as fitting
 from vaekit.engine.fit import EpochEnd, Event, Progress, fit
 from vaekit.engine.guard import Guard
@@ -128,6 +129,31 @@ def test_too_many_in_a_row_stop_with_a_diagnosis() -> None:
     with pytest.raises(TrainingError, match="skipped for a non-finite loss") as caught:
         fit(model, Sick(always_after=4), data, plan)
     assert "train.lr" in str(caught.value)
+
+
+def test_a_training_without_a_single_update_is_no_success(tmp_path: Path) -> None:
+    model, _, data, plan = small.parts({"epochs": 1})
+    with pytest.raises(TrainingError, match="non-finite loss"):
+        fit(model, Sick(always_after=0), data, plan, directory=tmp_path)
+
+
+def test_ruined_weights_are_never_saved(tmp_path: Path) -> None:
+    """A gradient that is not finite under a finite loss, without clipping, gets through; the last good checkpoint stays."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Ruinous(Elbo):
+        def __call__(self, trace: Trace, step: int) -> Bound:
+            bound = super().__call__(trace, step)
+            if step == 9:
+                bound.loss.register_hook(lambda gradient: gradient * math.nan)
+            return bound
+
+    model, _, data, plan = small.parts({"epochs": 3, "checkpoint": "4 steps"})
+    with pytest.raises(TrainingError, match="weights themselves are not finite"):
+        fit(model, Ruinous(), data, plan, directory=tmp_path)
+    tensors, record = checkpoint.load(tmp_path / "last.safetensors")
+    assert record["step"] == 8
+    assert all(torch.isfinite(value).all() for name, value in tensors.items() if name.startswith("model/"))
 
 
 def test_the_diagnosis_names_the_culprit() -> None:

@@ -161,7 +161,7 @@ def test_a_torn_or_altered_checkpoint_is_refused(tmp_path: Path) -> None:
     altered = bytearray(whole)
     altered[-3] ^= 1
     path.write_bytes(bytes(altered))
-    with pytest.raises(RunError, match="do not match their digest"):
+    with pytest.raises(RunError, match="does not match its digest"):
         small.train({"epochs": 1}, directory=tmp_path, resume=True)
 
     path.unlink()

@@ -25,7 +25,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -
     Raises `RunError` if the disk is full or the folder is read-only; the file that was there stays as it was.
     """
     still = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    header = {"schema": str(SCHEMA), "digest": digest(still), "record": json.dumps(record)}
+    text = json.dumps(record)
+    header = {"schema": str(SCHEMA), "digest": digest(still, text), "record": text}
     write_atomically(path, to_bytes(still, metadata=header))
 
 
@@ -40,9 +41,10 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error}); the file is torn or was altered") from None
     check_schema(int(header.get("schema", "0")), path)
-    if header.get("digest") != digest(tensors):
-        raise RunError(f"{path}: the tensors do not match their digest; the file was altered after it was written")
-    return tensors, json.loads(header["record"])
+    record = header.get("record", "")
+    if header.get("digest") != digest(tensors, record):
+        raise RunError(f"{path}: the content does not match its digest; the file was altered after it was written")
+    return tensors, json.loads(record)
 
 
 def check_schema(schema: int, path: Path) -> None:
@@ -56,9 +58,9 @@ def check_schema(schema: int, path: Path) -> None:
         raise RunError(f"{path}: not written by vaekit (no format version in it)")
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of tensors on the CPU."""
-    total = hashlib.sha256()
+def digest(tensors: Mapping[str, Tensor], record: str) -> str:
+    """SHA-256 over the JSON record, and names, types, shapes and bytes of tensors on the CPU."""
+    total = hashlib.sha256(record.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -77,10 +79,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"{path}: cannot be written ({error.strerror or error}); what was saved before is unharmed.\n"
-            "  fix: free some space or choose another folder with --out, then go on with --resume"
-        ) from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """What to do about a full disk or a read-only folder."""
+    return RunError(
+        f"{path}: cannot be written ({error.strerror or error}); what was saved before is unharmed.\n"
+        "  fix: free some space or choose another folder with --out, then go on with --resume"
+    )
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

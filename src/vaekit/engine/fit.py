@@ -99,6 +99,7 @@ def fit(
             if "alloc" not in str(error):
                 raise
             raise out_of_memory(plan, error) from None
+        training.check_learned()
         training.save()
     state = training.state
     return Fitted(training.best_model(), training.lines, reason, state.step, training.elapsed, state.skipped)

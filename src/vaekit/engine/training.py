@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -188,6 +189,12 @@ class Training:
         if int(self.guard.in_a_row) > self.plan.max_skipped:
             raise diagnosis(self.model, self.last_batch, int(self.guard.in_a_row), self.plan)
 
+    def check_learned(self) -> None:
+        """Raise `TrainingError` if there was no update at all, or if the weights are ruined."""
+        ruined = not all(bool(torch.isfinite(value).all()) for value in self.model.parameters())
+        if ruined or (self.state.step and int(self.guard.skipped) >= self.state.step):
+            raise diagnosis(self.model, self.last_batch, int(self.guard.in_a_row), self.plan)
+
     # --- the end of an epoch -----------------------------------------------------------------------------------------
 
     def end_epoch(self) -> dict[str, Any]:
@@ -246,9 +253,14 @@ class Training:
         self.lines.append(line)
         if self.directory is None:
             return
-        with open(self.directory / LOG, "ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
-            self.state.log_bytes = file.tell()
+        try:
+            with open(self.directory / LOG, "ab") as file:
+                file.write(json.dumps(line).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())  # a checkpoint must never know of a line that a power cut takes away
+                self.state.log_bytes = file.tell()
+        except OSError as error:
+            raise checkpoint.unwritable(self.directory / LOG, error) from None
 
     # --- saving and restoring ----------------------------------------------------------------------------------------
 
@@ -280,6 +292,7 @@ class Training:
         """The checkpoint alone; nothing without a directory."""
         if self.directory is None:
             return
+        self.check_learned()  # the last good checkpoint stays
         begin = time.perf_counter()
         tensors, numbers = checkpoint.pack_optimizer(self.optimizer)
         tensors |= {f"model/{name}": value for name, value in self.model.state_dict().items()}
