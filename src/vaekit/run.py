@@ -167,7 +167,7 @@ def read_info(path: Path) -> RunInfo:
     values = read_json(path)
     schema = values.get("schema")
     checkpoint.check_schema(schema if isinstance(schema, int) else 0, path / INFO)
-    if values.get("config_digest") != config_digest(path):
+    if config_digest(path) not in values.get("config_digests", ()):
         raise RunError(
             f"{path / CONFIG}: missing, or altered after training began; the weights belong to another configuration.\n"
             "  fix: restore the file, or train anew from the altered one: vaekit train PATH/config.yaml"
@@ -231,15 +231,28 @@ def config_digest(path: Path) -> str:
         return ""
 
 
-def write_config(path: Path, config: Config) -> None:
-    """Write the resolved configuration."""
+def config_text(config: Config) -> bytes:
+    """The resolved configuration as it is written."""
     head = f"# The resolved configuration of the run '{config.name}'. `vaekit train` takes this file.\n"
-    checkpoint.write_atomically(path / CONFIG, (head + recipes.to_yaml(config.as_dict())).encode())
+    return (head + recipes.to_yaml(config.as_dict())).encode()
 
 
-def write_info(path: Path, info: RunInfo) -> None:
-    """Write `run.json`, bound to the configuration that stands beside it."""
-    values = {"schema": checkpoint.SCHEMA, "config_digest": config_digest(path)} | info.as_dict()
+def write_run(path: Path, config: Config, info: RunInfo) -> None:
+    """Write configuration and facts, bound to each other.
+
+    The facts come first and name both the configuration that is there and the one that follows: whatever is cut off in
+    between, the run can be read.
+    """
+    text = config_text(config)
+    write_info(path, info, {config_digest(path), hashlib.sha256(text).hexdigest()})
+    checkpoint.write_atomically(path / CONFIG, text)
+    write_info(path, info)
+
+
+def write_info(path: Path, info: RunInfo, digests: set[str] | None = None) -> None:
+    """Write `run.json`, bound to the configuration that stands beside it, or to those with the given digests."""
+    bound = sorted((digests or {config_digest(path)}) - {""})
+    values = {"schema": checkpoint.SCHEMA, "config_digests": bound} | info.as_dict()
     checkpoint.write_atomically(path / INFO, json.dumps(values, indent=1).encode())
 
 

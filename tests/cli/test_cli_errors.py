@@ -251,7 +251,7 @@ def test_changed_data(copy: Path, images: Path, tmp_path: Path) -> None:
     (copy / "config.yaml").write_text(text.replace(str(images), str(other)))
     from vaekit.run import config_digest
 
-    (copy / "run.json").write_text(json.dumps({**info, "config_digest": config_digest(copy)}))
+    (copy / "run.json").write_text(json.dumps({**info, "config_digests": [config_digest(copy)]}))
     refused(invoke("evaluate", copy), "fingerprint", "--data PATH")
 
 

@@ -67,8 +67,7 @@ def train(
         start_from(model, init_from)
     info = describe(config, dataset, model)
     path = new_directory(out, config.name)
-    runs.write_config(path, config)
-    runs.write_info(path, info)
+    runs.write_run(path, config, info)
     return carry_out(config, dataset, model, info, path, hooks=hooks, started=started)
 
 
@@ -97,8 +96,7 @@ def resume(
         raise nothing_left(path, record, limits)
     dataset = again(before, info, data)
     model = build_model(config, dataset.spec)
-    runs.write_config(path, config)
-    runs.write_info(path, replace(info, reason=""))
+    runs.write_run(path, config, replace(info, reason=""))
     return carry_out(config, dataset, model, info, path, hooks=hooks, started=started, going_on=True)
 
 
