@@ -35,8 +35,7 @@ class MissingExtraError(VaekitError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed.\n"
-            f"  fix: pip install 'vaekit[{extra}]'"
+            f"{purpose} needs the package '{package}', which is not installed.\n  fix: pip install 'vaekit[{extra}]'"
         )
 
 
