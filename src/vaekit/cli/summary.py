@@ -120,7 +120,7 @@ def remains(path: Path) -> str:
     """What there is of a run that failed."""
     if (path / "best.safetensors").exists():
         return f"  what was trained until then is kept in {path}"
-    return f"  {path} holds no weights yet: delete it, or train into another --out"
+    return f"  nothing was saved in {path} yet: delete it, or train into another --out"
 
 
 def stopped_at_once(path: Path) -> None:

@@ -114,7 +114,7 @@ def begin(what: str, source: dict[str, str | None], out: str | None, wanted: Wan
     from vaekit.tasks import train as task
 
     refuse_data(what)
-    overrides = [*(limit(wanted.time) if wanted.time is not None else []), *wanted.overrides]
+    overrides = [*limit(wanted.time), *wanted.overrides]
     path = Path(out) if out is not None else task.numbered(Path("runs") / recipes.read(what).name)
 
     def work(hook: Hook) -> Run:
@@ -147,8 +147,8 @@ def go_on(run: str, what: str | None, wanted: Wanted) -> None:
     """The same run, further."""
     from vaekit.tasks import train as task
 
-    time, started = wanted.time, wanted.started
-    overrides = [*(limit(time)[1:] if time is not None else []), *wanted.overrides]
+    time = None if wanted.time is None else checked(wanted.time)
+    overrides, started = wanted.overrides, wanted.started
 
     def work(hook: Hook) -> Run:
         return task.resume(run, what=what, overrides=overrides, time=time, hooks=[hook], started=started)
@@ -156,15 +156,20 @@ def go_on(run: str, what: str | None, wanted: Wanted) -> None:
     follow(Path(run), wanted.quiet, work)
 
 
-def limit(time: str) -> list[str]:
-    """A time to train for replaces the recipe's number of epochs. Raises `ConfigError` for what is no duration."""
+def limit(time: str | None) -> list[str]:
+    """A time to train for replaces the recipe's number of epochs."""
+    return [] if time is None else [f"train.time={checked(time)}", "train.epochs=null"]
+
+
+def checked(time: str) -> str:
+    """A duration as it was given. Raises `ConfigError` for what is none."""
     from vaekit.schedules import seconds
 
     try:
         seconds(time)
     except ValueError as error:
         raise ConfigError(f"--time: {error}") from None
-    return [f'train.time="{time}"', "train.epochs=null"]
+    return time
 
 
 def follow(path: Path, quiet: bool, work: Callable[[Hook], Run]) -> None:
