@@ -87,8 +87,9 @@ def test_a_failed_run_says_what_is_left(tmp_path: Path, images: Path) -> None:
     refused(result, "non-finite", "train.lr", str(out))
 
 
-def test_wrong_time() -> None:
+def test_wrong_time(run: Path) -> None:
     refused(invoke("train", "digits", "--time", "soon"), "--time", "soon", "10m")
+    refused(invoke("train", "--resume", run, "--time", "soon"), "--time", "soon", "10m")
 
 
 def test_wrong_seed() -> None:

@@ -97,6 +97,13 @@ def test_fine_tuning_starts_from_weights(tmp_path: Path, images: Path, run: Path
 
 def test_time_replaces_the_number_of_epochs() -> None:
     assert limit("90s") == ['train.time="90s"', "train.epochs=null"]
+    assert limit(None) == []
+
+
+def test_time_may_be_seconds_alone(tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "short"
+    result = invoke("train", "array", "--data", images, "--out", path, "--time", "1", *settings())
+    assert result.exit_code == 0 and "time used up" in said(result), said(result)
 
 
 def test_budget_counts_from_the_start_of_the_process() -> None:

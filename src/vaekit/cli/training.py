@@ -158,7 +158,7 @@ def go_on(run: str, what: str | None, wanted: Wanted) -> None:
 
 def limit(time: str | None) -> list[str]:
     """A time to train for replaces the recipe's number of epochs."""
-    return [] if time is None else [f"train.time={checked(time)}", "train.epochs=null"]
+    return [] if time is None else [f'train.time="{checked(time)}"', "train.epochs=null"]
 
 
 def checked(time: str) -> str:
