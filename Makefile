@@ -8,6 +8,8 @@
 # Slow, each with stored results under benchmarks/ (run nothing beside them):
 #
 #   make bench-quality     held-out figures of the recipes mnist, mnist-conv and cifar10 (an hour on two cores)
+#   make bench-throughput  speed of training beside other libraries; PEERS is the Python of an environment with
+#                          benchmarks/throughput/requirements.txt in it, without which only PyTorch loops stand beside
 #   make bench-images      a folder of 50,000 JPEGs: images per second and memory
 #
 # The data sets are looked for in VAEKIT_DATA; CIFAR is the folder with *train*.npz and *test*.npz.
@@ -23,7 +25,7 @@ STAMP := $(VENV)/.installed
 CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean bench-quality bench-images
+.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images
 
 install: $(STAMP)
 
@@ -56,6 +58,9 @@ bench-quality: install
 	$(BIN)/python benchmarks/quality/run.py mnist --seeds 0 1 2
 	$(BIN)/python benchmarks/quality/run.py mnist-conv
 	$(BIN)/python benchmarks/quality/run.py cifar10 --data $(CIFAR)
+
+bench-throughput: install
+	$(BIN)/python benchmarks/throughput/run.py $(if $(PEERS),--peers-python $(PEERS))
 
 bench-images: install
 	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json
