@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 
 import vaekit
 from vaekit.engine import checkpoint
+from vaekit.engine.fit import EpochEnd, Event
 from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.tasks import train as task
+from vaekit.tasks.lock import alone
 
 SETTINGS = {
     "data": {"name": "array", "path": None},
@@ -139,3 +142,27 @@ def test_an_altered_version_is_refused(run: Path, schema: object) -> None:
 def test_import_paths_that_lead_nowhere(path: str, tmp_path: Path) -> None:
     with pytest.raises(VaekitError, match=r"model\.encoder"):
         task.train(SETTINGS, ROWS, overrides=[f"model.encoder={path}"], out=tmp_path / "run")
+
+
+def test_two_trainings_in_one_directory_are_refused(run: Path) -> None:
+    with alone(run), pytest.raises(RunError, match=r"trained by another process[\s\S]*--init-from"):
+        vaekit.resume(run, time="1s")
+    assert vaekit.resume(run, time="1s").info.reason == "time"
+
+
+def test_a_directory_that_cannot_be_written_is_said(run: Path) -> None:
+    (run / "lock").unlink()
+    (run / "lock").mkdir()
+    with pytest.raises(RunError, match="cannot be written"):
+        vaekit.resume(run, time="1s")
+
+
+def test_an_interruption_is_said_from_python_too(tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, EpochEnd):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "epochs": 50}}
+    with pytest.warns(task.Interrupted, match=r"vaekit\.resume"):
+        stopped = vaekit.train(settings, ROWS, out=tmp_path / "run", hooks=[stop])
+    assert stopped.info.reason == "interrupted" and len(stopped.history) < 50

@@ -62,6 +62,7 @@ def test_broken_yaml(tmp_path: Path) -> None:
         ("train.lr", ["expected key=value"]),
         ("train.optimizer=Adm", ["did you mean 'Adam'"]),
         ("train.device=tpu", ["train.device", "tpu"]),
+        ("train.device=meta", ["train.device", "meta"]),
         ("train.time=soon", ["train.time", "soon"]),
         ("model.encoder=no_such_lab.nets:Mine", ["no_such_lab", "PYTHONPATH"]),
     ],

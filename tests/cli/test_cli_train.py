@@ -175,6 +175,20 @@ def test_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, images: Path) -> 
     assert len(runs.read_log(path)) > done
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "killed"
+    endless = settings("train.epochs=null", "train.time=10m", "train.patience=0", "train.checkpoint=5 steps")
+    process = start("train", "array", "--data", images, "--out", path, *endless)
+    wait_for(path / "log.jsonl", process)
+    process.kill()
+    process.communicate()
+    result = invoke("train", "--resume", path, "--time", "1s", "-q")
+    assert result.exit_code == 0, said(result)
+    epochs = [line["epoch"] for line in runs.read_log(path)]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
 def test_broken_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m vaekit list likelihoods | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)

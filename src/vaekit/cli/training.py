@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,9 +175,13 @@ def checked(time: str) -> str:
 
 def follow(path: Path, quiet: bool, work: Callable[[Hook], Run]) -> None:
     """Train with a display; then say what came of it, and what to do next."""
+    from vaekit.tasks.train import Interrupted
+
     display = TrainingDisplay(lambda: summary.announce(path, quiet), quiet)
     try:
-        run = work(display)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Interrupted)  # said below, with the command that goes on
+            run = work(display)
     except KeyboardInterrupt:  # the second Ctrl-C, or one before training began
         display.close(done=False)
         summary.stopped_at_once(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +25,15 @@ from vaekit.errors import ConfigError, DataError, RunError
 from vaekit.model import VAE
 from vaekit.run import Run, RunInfo
 from vaekit.schedules import seconds
+from vaekit.tasks.lock import alone
 
 # What may change when a run is resumed: how long and how often, never the mathematics.
 EXTENDABLE = ("epochs", "time", "patience", "checkpoint", "validate_every", "max_skipped", "device")
 ENDED = ("finished", "time", "patience")
+
+
+class Interrupted(UserWarning):
+    """Training was stopped by the user before its time."""
 
 
 def train(
@@ -67,8 +73,9 @@ def train(
         start_from(model, init_from)
     info = describe(config, dataset, model)
     path = new_directory(out, config.name)
-    runs.write_run(path, config, info)
-    return carry_out(config, dataset, model, info, path, hooks=hooks, started=started)
+    with alone(path):
+        runs.write_run(path, config, info)
+        return carry_out(config, dataset, model, info, path, hooks=hooks, started=started)
 
 
 def resume(
@@ -84,7 +91,8 @@ def resume(
     """Go on with a run from its last checkpoint, to the bit; longer than planned where `overrides` or `time` say so.
 
     `time` is counted from now, whatever number of epochs. `data` is for runs on arrays in hand: the same arrays again.
-    Raises `RunError` if another configuration or other data is asked for, or if there is nothing left to do.
+    Raises `RunError` if another configuration or other data is asked for, if there is nothing left to do, or if another
+    process is training in that directory.
     """
     path = Path(path)
     started = clock.perf_counter() if started is None else started
@@ -96,8 +104,9 @@ def resume(
         raise nothing_left(path, record, limits)
     dataset = again(before, info, data)
     model = build_model(config, dataset.spec)
-    runs.write_run(path, config, replace(info, reason=""))
-    return carry_out(config, dataset, model, info, path, hooks=hooks, started=started, going_on=True)
+    with alone(path):
+        runs.write_run(path, config, replace(info, reason=""))
+        return carry_out(config, dataset, model, info, path, hooks=hooks, started=started, going_on=True)
 
 
 def last_record(path: Path) -> dict[str, Any]:
@@ -170,6 +179,12 @@ def carry_out(
     fitted = fit(model, objective, dataset, config.train, directory=path, hooks=hooks, resume=going_on, started=started)
     info = ended(info, fitted)
     runs.write_info(path, info)
+    if fitted.reason == "interrupted":
+        warnings.warn(
+            f"training was interrupted: the run holds what was learned so far; vaekit.resume('{path}') goes on with it",
+            Interrupted,
+            stacklevel=3,
+        )
     return Run(fitted.model, objective, config, info, fitted.history, path, dataset)
 
 
