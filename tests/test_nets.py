@@ -40,8 +40,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("conv", {"channels": (7,)}),
     ("resnet", {"channels": (5, 6, 7), "blocks": (0, 2, 1), "patch": 2, "squeeze": True}),
     ("resnet", {"channels": (6,), "blocks": 1, "patch": 4, "norm": "none"}),
+    ("resnet", {"channels": (5, 6), "blocks": 1, "patch": 2, "dense": 9}),
 ]
-WITH_GRID = [(name, fields) for name, fields in VARIANTS if name != "mlp"]
+WITH_GRID = [(name, fields) for name, fields in VARIANTS if name != "mlp" and not fields.get("dense")]
 NAMES = [f"{name}-{i}" for i, (name, _) in enumerate(VARIANTS)]
 
 
@@ -158,6 +159,11 @@ def test_heads_fit_and_start_where_told(features: tuple[int, ...], numbers: tupl
     start = torch.rand(*numbers)
     layer.start_at(start)
     assert torch.allclose(layer(torch.zeros(2, *features))[0], start)
+
+
+def test_a_dense_layer_needs_a_latent_vector() -> None:
+    with pytest.raises(ConfigError, match="dense: 0"):
+        MEMBERS["resnet"](channels=(4,), dense=5, in_shape=(3, 8, 8), grid=(8, 8))
 
 
 def test_a_head_between_grids_is_refused() -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.errors import ConfigError
+from vaekit.nets.maps import flat
 from vaekit.nets.shapes import Shape, grid, is_map, size
 
 
@@ -31,7 +32,8 @@ class Head(nn.Module):
         """(N, *in_shape) → (N, *out_shape)."""
         if self.pointwise:
             return self.layer(features) + self.site_bias  # type: ignore[no-any-return]
-        return self.layer(features.flatten(1)).reshape(-1, *self.out_shape)  # type: ignore[no-any-return]
+        vector = flat(features) if features.ndim == 4 else features
+        return self.layer(vector).reshape(-1, *self.out_shape)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def start_at(self, values: Tensor) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaekit.errors import ConfigError
-from vaekit.nets.shapes import Shape, grid, is_map
+from vaekit.nets.shapes import Shape, grid, is_map, size
 
 Grid = tuple[int, int]
 
@@ -89,7 +89,28 @@ class Root(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """(N, *in_shape) → (N, channels, *grid)."""
         x: Tensor = self.layer(z)
-        return x if self.from_map else x.reshape(-1, *self.shape)
+        if self.from_map:
+            return x
+        channels, height, width = self.shape
+        # Channels last, as convolutions leave their maps: a sum of maps in two layouts is ten times slower.
+        return x.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def flat(x: Tensor) -> Tensor:
+    """(N, c, h, w) → (N, h·w·c): in the order in which convolutions leave their maps in memory, and want their gradients."""
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Summary(nn.Module):
+    """Where an encoder ends that returns a vector: a fully connected layer over the whole map."""
+
+    def __init__(self, in_shape: Shape, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(size(in_shape), width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *in_shape) → (N, width)."""
+        return self.layer(flat(x))  # type: ignore[no-any-return]
 
 
 class Patches(nn.Module):

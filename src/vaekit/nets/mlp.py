@@ -56,12 +56,14 @@ class _Layer(nn.Module):
 
     def __init__(self, a: int, b: int, act: Activation, residual: bool, layernorm: bool, dropout: float) -> None:
         super().__init__()
-        parts: list[nn.Module] = [nn.LayerNorm(a)] if layernorm else []
-        parts += [nn.Linear(a, b), activation(act)]
-        parts += [nn.Dropout(dropout)] if dropout else []
-        self.body = nn.Sequential(*parts)
+        self.norm = nn.LayerNorm(a) if layernorm else None
+        self.linear = nn.Linear(a, b)
+        self.activation = activation(act)
+        self.dropout = nn.Dropout(dropout) if dropout else None
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
+        y: Tensor = self.activation(self.linear(x if self.norm is None else self.norm(x)))
+        if self.dropout is not None:
+            y = self.dropout(y)
         return x + y if self.residual else y

@@ -15,6 +15,7 @@ from vaekit.nets.maps import (
     Patches,
     Pixels,
     Root,
+    Summary,
     Upsample,
     coarser,
     halve,
@@ -23,7 +24,7 @@ from vaekit.nets.maps import (
     pyramid,
     zeroed,
 )
-from vaekit.nets.shapes import Shape
+from vaekit.nets.shapes import Shape, is_map
 
 
 class Resnet(nn.Module):
@@ -39,6 +40,8 @@ class Resnet(nn.Module):
         patch: side of the square patches that the first stage sees as one position each (space to depth): 1, 2, 4 or 8.
             Convolutions on a coarser grid with more channels are much faster, above all on a CPU.
         width: channels a pixel that a decoder has when it turns patches into pixels again.
+        dense: width of a fully connected layer between the coarsest grid and the latent vector, with an activation; 0: none.
+            It sees the image as a whole, which convolutions on few grids do not; the features are then a vector.
         activation: before every convolution in a block.
         norm: `none`, or `group` (of channels, within an example).
         squeeze: scale each block's channels by a function of their means over the grid.
@@ -60,6 +63,7 @@ class Resnet(nn.Module):
         blocks: Annotated[int, Ge(1)] | tuple[Annotated[int, Ge(0)], ...] = 2,
         patch: Literal[1, 2, 4, 8] = 1,
         width: Annotated[int, Gt(0)] = 16,
+        dense: Annotated[int, Ge(0)] = 0,
         activation: Activation = "silu",
         norm: Literal["none", "group"] = "group",
         squeeze: bool = False,
@@ -69,7 +73,7 @@ class Resnet(nn.Module):
     ) -> None:
         super().__init__()
         need_map("resnet", in_shape, grid)
-        style = _Style(list(channels), per_stage(blocks, len(channels)), patch, width, activation, norm, squeeze)
+        style = _Style(list(channels), per_stage(blocks, len(channels)), patch, width, dense, activation, norm, squeeze)
         self.body = nn.Sequential(*(style.down(in_shape) if grid is None else style.up(in_shape, grid)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,6 +100,7 @@ class _Style:
     blocks: tuple[int, ...]
     patch: int
     width: int
+    dense: int
     act: Activation
     norm: str
     squeeze: bool
@@ -108,13 +113,25 @@ class _Style:
         for stage, width in enumerate(self.channels):
             parts += [halve(self.channels[stage - 1], width)] if stage else []
             parts += self.stage(stage)
-        return parts + self.finish(self.channels[-1])
+        parts += self.finish(self.channels[-1])
+        if self.dense:
+            coarsest = pyramid(coarser((in_shape[1], in_shape[2]), self.patch), len(self.channels) - 1)[-1]
+            parts += [Summary((self.channels[-1], *coarsest), self.dense), activation(self.act)]
+        return parts
 
     def up(self, in_shape: Shape, grid: Grid) -> list[nn.Module]:
         """From the coarsest grid to the data."""
         depth, first = len(self.channels), self.channels[0]
         grids = pyramid(coarser(grid, self.patch), depth - 1)
-        parts: list[nn.Module] = [Root(in_shape, self.channels[-1], grids[-1])]
+        parts: list[nn.Module] = []
+        if self.dense:
+            if is_map(in_shape):
+                raise ConfigError(
+                    f"resnet: expected a latent vector for dense={self.dense}, got the map {in_shape}.\n  fix: dense: 0"
+                )
+            parts += [nn.Linear(in_shape[0], self.dense), activation(self.act)]
+            in_shape = (self.dense,)
+        parts.append(Root(in_shape, self.channels[-1], grids[-1]))
         for stage in reversed(range(depth)):
             parts += self.stage(stage)
             if stage:
