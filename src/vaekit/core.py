@@ -192,6 +192,8 @@ class Trace:
 
     def rows_to_samples(self, values: Tensor) -> Tensor:
         """(N, *sites) → (S, B, *sites)."""
+        if self.samples == 1:
+            return values.unsqueeze(0)
         return values.reshape(self.samples, len(self.batch), *values.shape[1:])
 
     def log_likelihood(self) -> Tensor:
@@ -239,7 +241,7 @@ class Trace:
     def expect(self, values: Tensor) -> Tensor:
         """E over the samples, (S, B, ...) → (B, ...): the one place where the sample axis is averaged; safe at log 0."""
         if self.log_weight is None:
-            return values[0] if self.samples == 1 else values.mean(0)
+            return values.squeeze(0) if self.samples == 1 else values.mean(0)
         weight = self.log_weight.exp()
         weight = weight.reshape(weight.shape + (1,) * (values.ndim - 2))
         # A weight of zero times an infinite value (the log of that zero) is zero, also in the gradient; NaN stays NaN.
@@ -297,7 +299,7 @@ def repeat(values: Any, samples: int) -> Any:
 
 def sum_sites(values: Tensor, keep: int = 2) -> Tensor:
     """(S, B, *sites) → (S, B): what stands to the right of the first `keep` axes, summed."""
-    return values.flatten(keep).sum(-1) if values.ndim > keep else values
+    return values.sum(tuple(range(keep, values.ndim))) if values.ndim > keep else values
 
 
 def full(values: Tensor) -> Tensor:

@@ -13,16 +13,17 @@ import small
 import torch
 from torch import Tensor, nn
 
-from vaekit.core import Bound, Trace
+from vaekit.core import Bound, DataSpec, Trace
+from vaekit.data.resident import ResidentRows
 from vaekit.engine import checkpoint
 from vaekit.engine import fit as fitting
 from vaekit.engine.fit import EpochEnd, Event, Progress, fit
 from vaekit.engine.guard import Guard
 from vaekit.engine.meter import Meter
-from vaekit.engine.optim import EMA_EVERY, EMA_START, Average, build_optimizer, optimizers
+from vaekit.engine.optim import EMA_EVERY, EMA_START, Average, build_optimizer, optimizers, sweep
 from vaekit.engine.plan import Plan
 from vaekit.engine.runtime import Runtime
-from vaekit.engine.validate import held_out
+from vaekit.engine.validate import held_out, rows_at_once
 from vaekit.errors import ConfigError, TrainingError
 from vaekit.objectives.elbo import Elbo
 
@@ -327,6 +328,41 @@ def test_the_average_follows_from_the_first_step() -> None:
 
 
 def test_no_mean_of_nothing_finite() -> None:
-    meter = Meter(torch.device("cpu"))
+    meter = Meter()
     meter.add({"elbo": torch.tensor(math.nan)})
     assert math.isnan(meter.means()["elbo_nats"])
+
+
+def test_terms_add_up_whenever_they_are_read() -> None:
+    """Sums are of batches in turn, in double precision: reading early changes no bit; a non-finite batch is left out."""
+    terms = [{"elbo": torch.tensor(-1e4 / (i + 1)), "kl": torch.tensor(float(i))} for i in range(150)]
+    terms[7] = {"elbo": torch.tensor(math.inf), "kl": torch.tensor(1.0)}
+    seldom, often = Meter(), Meter()
+    for term in terms:
+        seldom.add(term)
+        often.add(term)
+        often.read()
+    assert seldom.means() == often.means()
+    assert seldom.means()["kl_nats"] == pytest.approx((sum(range(150)) - 7) / 149)
+    again = Meter()
+    again.restore(seldom.state(), seldom.names)
+    assert again.means() == seldom.means()
+
+
+def test_vanished_means_of_the_optimizer_are_swept() -> None:
+    """A weight without a gradient for long leaves no denormal numbers behind, and the others are left alone."""
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([weight], lr=0.0)
+    weight.grad = torch.tensor([1.0, 1e-6, 1.0])
+    optimizer.step()
+    means = optimizer.state[weight]["exp_avg"]
+    means[0] = 1e-37
+    kept = means[1:].clone()
+    sweep(optimizer)
+    assert means[0] == 0 and torch.equal(means[1:], kept)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((1, 28, 28), 500), ((3, 128, 128), 21), ((3, 512, 512), 8)])
+def test_validation_takes_fewer_large_examples_at_once(shape: tuple[int, ...], expected: int) -> None:
+    rows = ResidentRows(torch.zeros(3, *shape, dtype=torch.uint8), DataSpec(shape, levels=256))
+    assert rows_at_once(rows) == expected

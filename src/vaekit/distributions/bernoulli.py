@@ -23,7 +23,10 @@ class Bernoulli(TorchBernoulli):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """x l − log(1 + eˡ), per site."""
-        return value * self.logits - F.softplus(self.logits)
+        logits = self.logits
+        if value.shape != logits.shape:
+            value, logits = torch.broadcast_tensors(value, logits)  # type: ignore[no-untyped-call]
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
 
     @torch.no_grad()
     def sample(self, sample_shape: _size = Size()) -> Tensor:  # noqa: B008

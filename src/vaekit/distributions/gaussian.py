@@ -87,8 +87,9 @@ class StandardNormal(Normal):
 
 @register_kl(Gaussian, StandardNormal)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl_gaussian_standard(q: Gaussian, p: StandardNormal) -> Tensor:
-    """½ (μ² + σ² − 1) − log σ."""
-    return 0.5 * (q.loc.square() + torch.expm1(2 * q.log_scale)) - q.log_scale
+    """½ (μ² + σ² − 1 − log σ²)."""
+    log_variance = q.log_scale + q.log_scale
+    return 0.5 * (q.loc.square() + torch.expm1(log_variance) - log_variance)
 
 
 @register_kl(Gaussian, Gaussian)  # type: ignore[no-untyped-call, untyped-decorator]

@@ -12,7 +12,7 @@ import torch
 
 from vaekit.core import Objective
 from vaekit.engine.plan import Plan
-from vaekit.engine.runtime import Interruption, Runtime, interruptible, seeded
+from vaekit.engine.runtime import Interruption, Runtime, interruptible, keep_pages, seeded
 from vaekit.engine.training import Training
 from vaekit.engine.validate import Splits
 from vaekit.errors import TrainingError
@@ -81,6 +81,7 @@ def fit(
         TrainingError: too many non-finite losses in a row, or out of memory.
         RunError: a checkpoint cannot be read or written.
     """
+    keep_pages()
     runtime = Runtime.choose(plan.device, plan.precision)
     training = Training(model, objective, data, plan, runtime, directory, started)
     if resume:

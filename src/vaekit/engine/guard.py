@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -27,27 +28,27 @@ class Guard:
         self.clip = plan.clip
         self.on_host = runtime.device.type == "cpu"
         self.fused = bool(optimizer.defaults.get("fused"))
-        self.finite: Tensor | None = None  # (), over the batches of this update
+        self.losses: list[Tensor] = []  # () each, of the batches of this update
         self.skipped = torch.zeros((), device=runtime.device)
         self.in_a_row = torch.zeros((), device=runtime.device)
 
     def see(self, loss: Tensor) -> None:
         """Take note of one batch's loss, ()."""
-        finite = torch.isfinite(loss.detach())
-        self.finite = finite if self.finite is None else self.finite & finite
+        self.losses.append(loss.detach())
 
     def step(self) -> None:
         """Update the weights, or not; either way the gradients are gone afterwards."""
-        assert self.finite is not None, "an update without a loss"
-        finite = self.finite
+        assert self.losses, "an update without a loss"
+        decisive = self.losses
         if self.clip is not None:
-            finite = finite & torch.isfinite(nn.utils.clip_grad_norm_(self.parameters, self.clip))
+            decisive = [*decisive, nn.utils.clip_grad_norm_(self.parameters, self.clip)]
         if self.on_host:
-            self.step_on_host(bool(finite))
+            self.step_on_host(all(math.isfinite(value.item()) for value in decisive))
         else:
-            self.step_on_device(finite)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.finite = None
+            self.step_on_device(torch.isfinite(torch.stack(decisive)).all())
+        for parameter in self.parameters:
+            parameter.grad = None
+        self.losses = []
 
     def step_on_host(self, finite: bool) -> None:
         """The decision is here already."""

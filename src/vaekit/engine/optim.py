@@ -15,6 +15,8 @@ from vaekit.errors import ConfigError, near
 
 UNSUITED = {"LBFGS": "it needs a closure", "SparseAdam": "it needs sparse gradients"}
 EMA_START = 80  # steps with an update each, so that short trainings have an average too
+SWEEP_EVERY = 64  # steps between two sweeps
+SPECK = 1e-28  # next to it float32 has no digit left for 1e-36
 EMA_EVERY = 8  # steps between updates of the average: 1/8 of the memory traffic for the same time constant
 
 
@@ -58,6 +60,25 @@ def build_optimizer(plan: Plan, parameters: Iterable[nn.Parameter], device: torc
         return kind(trained, **{"lr": plan.lr, **options})
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"train.optimizer_options: {plan.optimizer} refuses them: {error}") from None
+
+
+@torch.no_grad()
+def sweep(optimizer: torch.optim.Optimizer) -> None:
+    """Round what has all but vanished from the optimizer's running means (some 1e-35) to zero.
+
+    They decay where a weight gets no gradient (a pixel that is almost always black, a unit that has died). Below 1.2e-38
+    each of them costs a processor a hundred cycles a step, for a number that makes no difference to the weight: Adam
+    became four times slower within three epochs of MNIST. With the usual decay of 0.9 that takes another `SWEEP_EVERY` steps.
+    """
+    means = [value for entries in optimizer.state.values() for value in entries.values() if is_mean(value)]
+    if means:
+        torch._foreach_add_(means, SPECK)
+        torch._foreach_sub_(means, SPECK)
+
+
+def is_mean(value: object) -> bool:
+    """Whether an entry of an optimizer's state has a number for every weight."""
+    return isinstance(value, Tensor) and value.ndim > 0 and value.dtype == torch.float32
 
 
 class Average:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -50,6 +52,8 @@ def best_device() -> str:
 def checked_device(name: str) -> str:
     """`name`, if this machine has it."""
     try:
+        if torch.device(name).type == "meta":
+            raise RuntimeError("it keeps no numbers")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
@@ -67,6 +71,26 @@ def gains_by_bfloat16(device: torch.device) -> bool:
         features = torch.backends.cpu.get_cpu_capability()
         return "AVX512" in features and bool(torch.cpu._is_avx512_bf16_supported())
     return False
+
+
+# mallopt's numbers for these options (malloc.h of glibc), and what they are set to, in bytes.
+_KEPT = {
+    -3: 32 * 2**20,
+    -1: 2**30,
+    -2: 64 * 2**20,
+}  # mmap threshold (the largest there may be), trim threshold, top pad
+
+
+def keep_pages() -> None:
+    """From now on, let the C library keep freed memory instead of handing it back to the system after every step.
+
+    Above its thresholds, which are low at first, glibc gives the pages of a freed tensor back, and faults them in anew for
+    the next one, which can cost half as much as the products themselves. Other C libraries have no such call.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    if mallopt is not None:
+        for option, size in _KEPT.items():
+            mallopt(option, size)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from vaekit.core import Batch, Objective
 from vaekit.engine import checkpoint
 from vaekit.engine.guard import Guard, diagnosis
 from vaekit.engine.meter import Meter
-from vaekit.engine.optim import Average, build_optimizer
+from vaekit.engine.optim import SWEEP_EVERY, Average, build_optimizer, sweep
 from vaekit.engine.plan import Plan
 from vaekit.engine.runtime import Runtime
 from vaekit.engine.step import Step
@@ -74,7 +74,7 @@ class Training:
         self.started = time.perf_counter() if started is None else started
         self.closing = 0.0  # seconds that the end of training will take: a validation and a save
         self.saving = 0.0  # seconds that the last save took
-        self.meter = Meter(runtime.device)
+        self.meter = Meter()
         self.batch_size = min(plan.batch_size, len(data.train))
         self.accumulate = self.possible_accumulation()
         self.best: dict[str, Tensor] | None = None  # weights, where there is no directory
@@ -177,6 +177,8 @@ class Training:
             group["lr"] = self.rate()
         self.guard.step()
         self.state.step += 1
+        if self.state.step % SWEEP_EVERY == 0:
+            sweep(self.optimizer)
         if self.average is not None:
             self.average.update(self.state.step)
 

@@ -16,6 +16,8 @@ from vaekit.model import VAE
 
 NOISE = 20_140_501  # the seed of every validation: figures of different epochs differ by the weights alone
 
+NUMBERS = 2**20  # of the data, in a batch: a network makes some hundred times as many bytes of them
+
 
 class Split(Protocol):
     """What the engine asks of one split of the data."""
@@ -46,10 +48,20 @@ class HeldOut:
     n: int
 
 
+def rows_at_once(rows: Split) -> int:
+    """Examples in a batch: up to 500, fewer where they are large, so that memory stays bounded; at least 8."""
+    first = next(iter(rows.batches(torch.arange(1), 1)), None)
+    if first is None or not len(first):  # a file that cannot be read
+        return 8
+    parts = [first.x] if isinstance(first.x, Tensor) else list(first.x.values())
+    return max(8, min(500, NUMBERS // max(1, sum(part.numel() for part in parts))))
+
+
 @torch.no_grad()
-def held_out(model: VAE, rows: Split, runtime: Runtime, batch_size: int = 500, limit: int | None = None) -> HeldOut:
+def held_out(model: VAE, rows: Split, runtime: Runtime, limit: int | None = None) -> HeldOut:
     """The ELBO of `rows` (of the first `limit` of them) with one sample an example."""
     model.eval()
+    batch_size = rows_at_once(rows)
     log_likelihood, kl = [], []
     with seeded(NOISE, runtime.device):
         for batch in rows.batches(torch.arange(len(rows))[:limit], batch_size):

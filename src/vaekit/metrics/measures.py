@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from vaekit.core import Batch, Trace
-from vaekit.engine.runtime import seeded
+from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
 from vaekit.metrics.bounds import Scores, examples_at_once, score
 from vaekit.metrics.estimate import Estimate
 from vaekit.metrics.latents import LatentUse
-from vaekit.metrics.memory import keep_pages
 from vaekit.metrics.noise import seed_of
 from vaekit.metrics.pointwise import centred
 from vaekit.metrics.prepare import Chunk, Split, chunks
@@ -66,8 +65,8 @@ def measure(
     Raises `DataError` if no row can be read.
     """
     scored: list[Scores] = []
-    use, quick = LatentUse(), swift(model)
     keep_pages()
+    use, quick = LatentUse(), swift(model)
     total, done = len(rows) if order is None else len(order), 0
     with torch.no_grad(), seeded(seed, next(model.parameters()).device):
         for chunk in chunks(model, rows, seed, order):

@@ -23,16 +23,6 @@ def rows_at_once(module: nn.Module, call: Callable[[], object], device: torch.de
     return max(1, min(most, budget // (_IN_FLIGHT * max(1, largest_output(module, call)))))
 
 
-def keep_pages() -> None:
-    """Let the C library keep freed memory of up to 62 MiB instead of handing it back after every pass.
-
-    glibc raises its thresholds to the largest block that was ever freed, up to 32 MiB. Below them a tensor's pages are
-    reused; above, they are given back and faulted in anew, which can cost half as much as the products themselves. With
-    other C libraries this does nothing.
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
 @torch.no_grad()
 def largest_output(module: nn.Module, call: Callable[[], object]) -> int:
     """Bytes of the largest tensor that any part of `module` returns during `call`."""

@@ -47,17 +47,20 @@ class Elbo:
         log_likelihood = trace.expect(sum_sites(trace.log_likelihood())).mean()
         kl = {name: trace.expect(value) for name, value in trace.kl().items()}  # (B, *sites) each
         plain = {name: sum_sites(value, keep=1).mean() for name, value in kl.items()}
-        paid = sum((self.paid(value, plain[name]) for name, value in kl.items()), torch.zeros(()).to(log_likelihood))
-        penalty = sum((trace.expect(value).mean() for value in trace.penalties().values()), torch.zeros(()).to(paid))
-        total = torch.stack(list(plain.values())).sum() if len(plain) > 1 else next(iter(plain.values()))
-        terms = {"elbo": log_likelihood - total, "log_likelihood": log_likelihood, "kl": total}
-        return Bound(
-            loss=self.weight(step) * paid + penalty - log_likelihood,
-            terms={name: value.detach() for name, value in terms.items()},
-        )
+        paid = total([self.paid(value, plain[name]) for name, value in kl.items()])
+        penalties = [trace.expect(value).mean() for value in trace.penalties().values()]
+        with torch.no_grad():
+            spent = total(list(plain.values()))
+            terms = {"elbo": log_likelihood - spent, "log_likelihood": log_likelihood.detach(), "kl": spent.detach()}
+        return Bound(total([self.weight(step) * paid - log_likelihood, *penalties]), terms)
 
     def paid(self, kl: Tensor, plain: Tensor) -> Tensor:
         """The part of one group's KL that is paid: (B, *sites), its plain total () → ()."""
         if self.free_bits_per_dimension:
             return kl.mean(0).clamp(min=self.free_bits_per_dimension).sum().clamp(min=self.free_bits)
         return plain.clamp(min=self.free_bits) if self.free_bits else plain
+
+
+def total(values: list[Tensor]) -> Tensor:
+    """The sum of numbers, () each."""
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
