@@ -1,13 +1,17 @@
 """Contender: the leanest training loop that we know how to write in PyTorch by hand, for the same maths.
 
 The data is one tensor of floats in memory, a batch is one `index_select`, Adam is fused, gradients are dropped and not zeroed,
-the loss is two sums, and nothing is logged, checked or kept. With `compile`, the whole of the loss is one graph.
+the loss is two sums, and nothing is logged, checked or kept. With `compile`, the whole of the loss is one graph. Denormal
+numbers are flushed and freed memory is kept, which few loops by hand do: without the first, Adam alone takes four times as
+long after three epochs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
+import sys
 from collections.abc import Callable
 
 import convnets
@@ -59,8 +63,18 @@ def held_out(nets: nn.Module, data: Tensor) -> tuple[float, float]:
     return bounds.mean().item(), bounds.std().item() / math.sqrt(len(bounds))
 
 
+def tune() -> None:
+    """Flush denormals in all threads (before there are any), and let glibc keep up to 1 GiB of freed memory."""
+    torch.set_flush_denormal(True)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, size in {-3: 2**25, -1: 2**30, -2: 2**26}.items():  # mmap threshold, trim threshold, top pad
+            mallopt(option, size)
+
+
 def main() -> None:
     """Train with turns, then score the held-out images."""
+    tune()
     settings, turns = Settings.read(), Turns()
     torch.manual_seed(settings.seed)
     shape = (-1, 1, 28, 28) if settings.nets == "conv" else (-1, PIXELS)

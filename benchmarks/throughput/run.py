@@ -5,8 +5,9 @@
 Every contender is a fresh process. They take turns of one epoch, A B C … A B C …, and sleep in between, so that a change of
 the machine's mood meets all of them; the first epochs, compilation included, are not counted. Figures are medians over the
 rounds, and ratios are medians of the ratios within a round. After all epochs each scores the same 10,000 held-out images in
-float32. Memory settings of the C library, number of threads and processors are the same for all. MNIST is taken from
---data-dir or VAEKIT_DATA; without it the pixels are made up, and the results say so. Run nothing beside it.
+float32. Number of threads and processors are the same for all; memory and arithmetic settings are each contender's own, as
+its users get them. MNIST is taken from --data-dir or VAEKIT_DATA; without it the pixels are made up, and the results say so.
+Run nothing beside it.
 
 Without --peers-python the peers that are not PyTorch itself are left out (requirements.txt beside this file says what their
 environment holds). Writes results.json and results.md beside this file, or into --out.
@@ -32,14 +33,6 @@ from turns import Contender
 
 HERE = Path(__file__).parent
 
-# Without these the C library hands every large block back to the system when it is freed, and each step pays for fresh
-# pages; the first two are as high as the library allows for, so that nothing adapts in the course of a run.
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "MALLOC_TOP_PAD_": str(64 * 2**20),
-}
-
 
 def main() -> None:
     """Run the groups that were asked for, and write the results."""
@@ -52,7 +45,6 @@ def main() -> None:
         "data": "MNIST" if data else "made-up pixels of MNIST's size",
         "rounds": options.rounds,
         "warm_up": options.warm_up,
-        "malloc": MALLOC,
     }
     with tempfile.TemporaryDirectory() as scratch:
         for group in options.only:
@@ -125,7 +117,6 @@ def start(entry: Entry, data: str, options: argparse.Namespace, scratch: Path) -
     )
     environment = {
         **os.environ,
-        **MALLOC,
         "OMP_NUM_THREADS": str(options.threads),
         "MKL_NUM_THREADS": str(options.threads),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
