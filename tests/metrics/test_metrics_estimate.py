@@ -13,7 +13,6 @@ from vaekit.core import DataSpec
 from vaekit.metrics import Estimate, active_units, bits_per_dimension, effective_dimensions, measure
 from vaekit.metrics.estimate import Moments
 from vaekit.metrics.memory import largest_output, rows_at_once
-from vaekit.metrics.swift import _Linear, swift
 
 
 def test_the_standard_error_is_s_over_root_n() -> None:
@@ -88,32 +87,6 @@ def test_the_number_of_rows_follows_from_the_largest_output() -> None:
     assert rows >= 1 and 8 * rows * 4_000_000 <= 64 * 2**20
     assert rows_at_once(net[1], lambda: net(torch.zeros(1, 3)), torch.device("cpu")) == 2048
     assert not any(part._forward_hooks for part in net.modules())
-
-
-def test_swift_layers_give_the_same_numbers_and_share_the_weights() -> None:
-    model = binary_model()
-    twin = swift(model)
-    if twin is model:
-        pytest.skip("this torch has no oneDNN kernel for linear layers")
-    assert sum(isinstance(part, _Linear) for part in twin.modules()) == sum(
-        isinstance(m, nn.Linear) for m in model.modules()
-    )
-    assert {value.data_ptr() for value in twin.parameters()} == {value.data_ptr() for value in model.parameters()}
-    z = torch.randn(33, 4)
-    torch.testing.assert_close(twin.decode({"z0": z}).mean, model.decode({"z0": z}).mean)
-    assert any(isinstance(part, nn.Linear) for part in model.modules()), "the model itself stays as it was"
-
-
-def test_layers_that_may_mean_something_else_are_left_alone() -> None:
-    class Odd(nn.Linear):
-        def forward(self, input: torch.Tensor) -> torch.Tensor:
-            return super().forward(input) + 1
-
-    net = nn.Sequential(Odd(2, 3), nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Linear(4, 5))
-    net[2].register_forward_hook(lambda part, given, output: output * 2)
-    x = torch.randn(6, 2)
-    torch.testing.assert_close(swift(net)(x), net(x))
-    assert swift(net.double()) is net, "double precision stays with the default"
 
 
 def test_progress_counts_every_row_once() -> None:

@@ -17,7 +17,6 @@ from vaekit.metrics.latents import LatentUse
 from vaekit.metrics.noise import seed_of
 from vaekit.metrics.pointwise import centred
 from vaekit.metrics.prepare import Chunk, Split, chunks
-from vaekit.metrics.swift import swift
 from vaekit.model import VAE
 
 Progress = Callable[[int, int], None]
@@ -66,7 +65,7 @@ def measure(
     """
     scored: list[Scores] = []
     keep_pages()
-    use, quick = LatentUse(), swift(model)
+    use = LatentUse()
     total, done = len(rows) if order is None else len(order), 0
     with torch.no_grad(), seeded(seed, next(model.parameters()).device):
         for chunk in chunks(model, rows, seed, order):
@@ -74,7 +73,7 @@ def measure(
             use.add_centres(trace)
             if visit is not None:
                 visit(chunk.raw, trace)
-            for scores in scores_of(quick, chunk, samples, seed):
+            for scores in scores_of(model, chunk, samples, seed):
                 use.add(scores)
                 scored.append(scores.without_sites())
                 done += len(scores.elbo)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vaekit.errors import ConfigError
 from vaekit.nets.maps import flat
+from vaekit.nets.products import Linear
 from vaekit.nets.shapes import Shape, grid, is_map, size
 
 
@@ -21,12 +22,12 @@ class Head(nn.Module):
         super().__init__()
         self.out_shape = out_shape
         self.pointwise = is_map(in_shape) and is_map(out_shape)
-        self.layer: nn.Linear | nn.Conv2d
+        self.layer: Linear | nn.Conv2d
         if self.pointwise:
             self.layer = nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1, bias=False)
             self.site_bias = nn.Parameter(torch.zeros(out_shape))
         else:
-            self.layer = nn.Linear(size(in_shape), size(out_shape))
+            self.layer = Linear(size(in_shape), size(out_shape))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, *in_shape) → (N, *out_shape)."""

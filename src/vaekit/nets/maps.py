@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaekit.errors import ConfigError
+from vaekit.nets.products import Linear
 from vaekit.nets.shapes import Shape, grid, is_map, size
 
 Grid = tuple[int, int]
@@ -84,7 +85,7 @@ class Root(nn.Module):
         if self.from_map:
             self.layer = nn.Conv2d(in_shape[0], channels, kernel_size=3, padding=1)
         else:
-            self.layer = nn.Linear(in_shape[0], channels * smallest[0] * smallest[1])
+            self.layer = Linear(in_shape[0], channels * smallest[0] * smallest[1])
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, *in_shape) → (N, channels, *grid)."""
@@ -106,7 +107,7 @@ class Summary(nn.Module):
 
     def __init__(self, in_shape: Shape, width: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(size(in_shape), width)
+        self.layer = Linear(size(in_shape), width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *in_shape) → (N, width)."""

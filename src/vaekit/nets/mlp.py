@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Len, Lt
 from torch import Tensor, nn
 
 from vaekit.nets.activations import Activation, activation
+from vaekit.nets.products import Linear
 from vaekit.nets.shapes import Shape, size
 
 
@@ -57,7 +58,7 @@ class _Layer(nn.Module):
     def __init__(self, a: int, b: int, act: Activation, residual: bool, layernorm: bool, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(a) if layernorm else None
-        self.linear = nn.Linear(a, b)
+        self.linear = Linear(a, b)
         self.activation = activation(act)
         self.dropout = nn.Dropout(dropout) if dropout else None
         self.residual = residual

@@ -24,6 +24,7 @@ from vaekit.nets.maps import (
     pyramid,
     zeroed,
 )
+from vaekit.nets.products import Linear
 from vaekit.nets.shapes import Shape, is_map
 
 
@@ -129,7 +130,7 @@ class _Style:
                 raise ConfigError(
                     f"resnet: expected a latent vector for dense={self.dense}, got the map {in_shape}.\n  fix: dense: 0"
                 )
-            parts += [nn.Linear(in_shape[0], self.dense), activation(self.act)]
+            parts += [Linear(in_shape[0], self.dense), activation(self.act)]
             in_shape = (self.dense,)
         parts.append(Root(in_shape, self.channels[-1], grids[-1]))
         for stage in reversed(range(depth)):
@@ -173,7 +174,7 @@ class _Squeeze(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         narrow = max(width // 4, 4)
-        self.gate = nn.Sequential(nn.Linear(width, narrow), nn.SiLU(), nn.Linear(narrow, width), nn.Sigmoid())
+        self.gate = nn.Sequential(Linear(width, narrow), nn.SiLU(), Linear(narrow, width), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         gate: Tensor = self.gate(x.mean(dim=(2, 3)))
