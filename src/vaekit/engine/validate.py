@@ -61,15 +61,18 @@ def rows_at_once(rows: Split) -> int:
 def held_out(model: VAE, rows: Split, runtime: Runtime, limit: int | None = None) -> HeldOut:
     """The ELBO of `rows` (of the first `limit` of them) with one sample an example."""
     model.eval()
-    batch_size = rows_at_once(rows)
-    log_likelihood, kl = [], []
+    order, done = torch.arange(len(rows))[:limit], 0
+    # Made before the loop: a small tensor that outlives its batch would keep the C library from using the batch's memory again.
+    found = torch.empty(2, len(order), dtype=torch.float64)
     with seeded(NOISE, runtime.device):
-        for batch in rows.batches(torch.arange(len(rows))[:limit], batch_size):
+        for batch in rows.batches(order, rows_at_once(rows)):
             trace = model(model.likelihood.prepare(batch))
-            log_likelihood.append(trace.expect(sum_sites(trace.log_likelihood())))
-            kl.append(torch.stack([trace.expect(sum_sites(value)) for value in trace.kl().values()]).sum(0))
+            part = found[:, done : done + len(batch)]
+            part[0] = trace.expect(sum_sites(trace.log_likelihood()))
+            part[1] = torch.stack([trace.expect(sum_sites(value)) for value in trace.kl().values()]).sum(0)
+            done += len(batch)
     model.train()
-    scores, costs = torch.cat(log_likelihood).double(), torch.cat(kl).double()  # (n,)
+    scores, costs = found[:, :done]  # (n,); unreadable rows are left out
     elbo = scores - costs
     spread = elbo.std(correction=1).item() if len(elbo) > 1 else math.nan
     return HeldOut(
