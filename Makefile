@@ -10,6 +10,7 @@
 #   make bench-quality     held-out figures of the recipes mnist, mnist-conv and cifar10 (an hour on two cores)
 #   make bench-throughput  speed of training beside other libraries; PEERS is the Python of an environment with
 #                          benchmarks/throughput/requirements.txt in it, without which only PyTorch loops stand beside
+#   make bench-conditions  MNIST given its labels: bounds, obedience, variety, augmentation (half an hour)
 #   make bench-images      a folder of 50,000 JPEGs: images per second and memory
 #
 # The data sets are looked for in VAEKIT_DATA; CIFAR is the folder with *train*.npz and *test*.npz.
@@ -25,7 +26,7 @@ STAMP := $(VENV)/.installed
 CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images
+.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions
 
 install: $(STAMP)
 
@@ -61,6 +62,11 @@ bench-quality: install
 
 bench-throughput: install
 	$(BIN)/python benchmarks/throughput/run.py $(if $(PEERS),--peers-python $(PEERS))
+
+bench-conditions: install
+	$(BIN)/python benchmarks/conditions/run.py bounds
+	$(BIN)/python benchmarks/conditions/run.py digits
+	$(BIN)/python benchmarks/conditions/run.py augment
 
 bench-images: install
 	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json

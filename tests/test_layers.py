@@ -23,6 +23,7 @@ ALLOWED = {
     "priors": {"core", "distributions", "nets"},
     "posteriors": {"core", "distributions", "nets"},
     "likelihoods": {"core", "distributions", "nets"},
+    "contexts": {"core", "nets"},
     "objectives": {"core", "schedules"},
     "model": {"core"},
     "data": {"core"},

@@ -50,8 +50,8 @@ def test_members_are_found() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", PRIORS)
 def test_prior_has_the_rows_it_is_asked_for(name: str, shape: tuple[int, ...]) -> None:
-    prior = PRIORS[name](shape=shape, state_shape=None)
-    p = prior(Given(7))
+    prior = PRIORS[name](shape=shape, state_shape=(3,))
+    p = prior(Given(7, state=torch.randn(7, 3)))
     z = p.sample()
     assert z.shape == (7, *shape)
     assert p.log_prob(z).shape[0] == 7
@@ -59,8 +59,8 @@ def test_prior_has_the_rows_it_is_asked_for(name: str, shape: tuple[int, ...]) -
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_prior_follows_the_modules_type_and_adds_nothing_else_to_checkpoints(name: str) -> None:
-    prior = PRIORS[name](shape=(5,), state_shape=None).double()
-    assert prior(Given(3)).sample().dtype == torch.float64
+    prior = PRIORS[name](shape=(5,), state_shape=(2,)).double()
+    assert prior(Given(3, state=torch.zeros(3, 2).double())).sample().dtype == torch.float64
     parameters = {key for key, _ in prior.named_parameters()}
     assert parameters <= set(prior.state_dict())
 

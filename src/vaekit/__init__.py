@@ -28,6 +28,7 @@ _HOMES = {
     "traverse": "vaekit.tasks.traverse",
     "embed": "vaekit.tasks.embed",
     "decode": "vaekit.tasks.decode",
+    "edit": "vaekit.tasks.edit",
     "compare": "vaekit.tasks.compare",
     "doctor": "vaekit.tasks.doctor",
     "cite": "vaekit.tasks.cite",
@@ -61,6 +62,7 @@ __all__ = [
     "compare",
     "decode",
     "doctor",
+    "edit",
     "embed",
     "evaluate",
     "generate",
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from vaekit.tasks.compare import compare
     from vaekit.tasks.decode import decode
     from vaekit.tasks.doctor import doctor
+    from vaekit.tasks.edit import edit
     from vaekit.tasks.embed import embed
     from vaekit.tasks.evaluate import evaluate
     from vaekit.tasks.generate import generate

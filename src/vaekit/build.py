@@ -13,7 +13,7 @@ from vaekit.engine.runtime import seeded
 from vaekit.engine.validate import Split
 from vaekit.errors import ConfigError, VaekitError
 from vaekit.model import VAE, Encoder, Group
-from vaekit.nets.shapes import output_shape
+from vaekit.nets.shapes import is_map, joined_shape, output_shape
 
 MEAN_EXAMPLES = 2000  # of the training data, from which outputs start at the data's mean
 
@@ -37,20 +37,35 @@ def build_model(config: Config, spec: DataSpec, mean: Tensor | None = None) -> V
 def assemble(config: Config, spec: DataSpec, mean: Tensor | None) -> VAE:
     """One latent group `z`, its networks sized by what they are given."""
     shape, parts = config.model.latent, config.model
+    context, c = build_context(parts.context, spec)
     encoder = build_net(parts.encoder, "model.encoder", spec.shape, None)
     features = output_shape(encoder, spec.shape)
-    decoder = build_net(parts.decoder, "model.decoder", shape, spec.shape[1:] if len(spec.shape) == 3 else None)
-    prior = at("model.prior", parts.prior, shape=shape, state_shape=None)
-    posterior = at("model.posterior", parts.posterior, shape=shape, evidence_shape=features, state_shape=None)
+    decoded = shape if c is None else joined_shape([shape, c], as_map=is_map(shape))
+    decoder = build_net(parts.decoder, "model.decoder", decoded, spec.shape[1:] if len(spec.shape) == 3 else None)
+    prior = at("model.prior", parts.prior, shape=shape, state_shape=None, context_shape=c)
+    posterior = at(
+        "model.posterior", parts.posterior, shape=shape, evidence_shape=features, state_shape=None, context_shape=c
+    )
     likelihood = at(
         "model.likelihood",
         parts.likelihood,
         spec=spec,
-        features=output_shape(decoder, shape),
+        features=output_shape(decoder, decoded),
         decoder=decoder,
         mean=mean,
     )
-    return VAE(Encoder(encoder), [Group("z", prior, posterior)], likelihood)
+    return VAE(Encoder(encoder), [Group("z", prior, posterior)], likelihood, context)
+
+
+def build_context(component: Component, spec: DataSpec) -> tuple[nn.Module | None, tuple[int, ...] | None]:
+    """The module that embeds the context, and the shape of its embedding; None for data without a context."""
+    if not spec.context:
+        return None, None
+    module: nn.Module = at("model.context", component, entries=spec.context)
+    training = module.training
+    embedded = module.eval()({}, 2)
+    module.train(training)
+    return module, tuple(embedded.shape[1:])
 
 
 def build_net(component: Component, path: str, in_shape: tuple[int, ...], grid: tuple[int, ...] | None) -> nn.Module:

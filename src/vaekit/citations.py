@@ -26,6 +26,17 @@ ENTRIES = {
   booktitle = {International Conference on Learning Representations},
   year = {2016}, eprint = {1509.00519}, archiveprefix = {arXiv}
 }""",
+    "sohn2015": """@inproceedings{sohn2015,
+  title = {Learning Structured Output Representation using Deep Conditional Generative Models},
+  author = {Sohn, Kihyuk and Lee, Honglak and Yan, Xinchen},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2015}
+}""",
+    "ho2022": """@misc{ho2022,
+  title = {Classifier-Free Diffusion Guidance},
+  author = {Ho, Jonathan and Salimans, Tim},
+  year = {2022}, eprint = {2207.12598}, archiveprefix = {arXiv}
+}""",
     "higgins2017": """@inproceedings{higgins2017,
   title = {beta-{VAE}: Learning Basic Visual Concepts with a Constrained Variational Framework},
   author = {Higgins, Irina and Matthey, Loic and Pal, Arka and Burgess, Christopher and Glorot, Xavier and
@@ -190,6 +201,8 @@ USES: dict[str, dict[str, Callable[[Params], bool]]] = {
         "theis2016": _dequantized,
         "rybkin2021": lambda params: params.get("scale") == "shared",
     },
+    "priors/gaussian": {"sohn2015": always},
+    "contexts/embedding": {"sohn2015": always, "ho2022": lambda params: bool(params.get("dropout"))},
     "likelihoods/logistic": {"kingma2016": always, "salimans2017": always},
     "objectives/elbo": {
         "kingma2014": always,

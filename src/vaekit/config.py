@@ -32,6 +32,7 @@ FAMILIES = {
     "posteriors": "forward",
     "priors": "forward",
     "likelihoods": "forward",
+    "contexts": "forward",
     "objectives": "__call__",
 }
 PARTS = {
@@ -40,7 +41,9 @@ PARTS = {
     "posterior": "posteriors",
     "prior": "priors",
     "likelihood": "likelihoods",
+    "context": "contexts",
 }
+STANDARD = {"posterior": "gaussian", "prior": "standard", "context": "embedding"}  # where a model says nothing of them
 SECTIONS = ("data", "model", "objective", "train")
 
 
@@ -77,6 +80,7 @@ class ModelConfig:
     posterior: Component
     prior: Component
     likelihood: Component
+    context: Component  # of no consequence for data without a context
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,9 @@ class Checker:
 
     def component(self, path: str, family: str, given: Any) -> Component | None:
         """A member of a family from `name` or `{name: ..., parameter: ...}`."""
+        if given is None:
+            self.wrong(path, "is required here")
+            return None
         if isinstance(given, str):
             given = {"name": given}
         if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
@@ -283,10 +290,9 @@ def check_model(checker: Checker, given: Any) -> ModelConfig | None:
             checker.wrong(
                 f"model.{key}", f"unknown key{near(key, ('latent', *PARTS))}; known: latent, {', '.join(PARTS)}"
             )
-    latent = checker.values("model", Latent, {"latent": given.get("latent")})
-    standard = {"posterior": "gaussian", "prior": "standard"}
+    latent = checker.values("model", Latent, {k: v for k, v in given.items() if k == "latent" and v is not None})
     parts = {
-        part: checker.component(f"model.{part}", family, given.get(part, standard.get(part)))
+        part: checker.component(f"model.{part}", family, given.get(part, STANDARD.get(part)))
         for part, family in PARTS.items()
     }
     if latent is None or any(component is None for component in parts.values()):

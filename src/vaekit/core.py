@@ -27,12 +27,40 @@ Data: TypeAlias = Tensor | Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
+class ContextSpec:
+    """What one entry of the context is: a category with named classes, or `size` numbers (an attribute, an embedding).
+
+    A category is stored as class numbers `(n,)`, −1 where unknown, numbers as floats `(n, size)`, NaN where unknown. `shares`
+    are those of the classes, `mean`, `scale`, `low` and `high` describe each number; all of them are of the training rows
+    where the entry is known.
+    """
+
+    classes: tuple[str, ...] = ()  # empty: numbers
+    shares: tuple[float, ...] = ()
+    size: int = 1
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def is_category(self) -> bool:
+        """Whether it is one of some classes, rather than numbers."""
+        return bool(self.classes)
+
+    def unknown(self, rows: int) -> Tensor:
+        """The entry where nothing is known, `(rows,)` or `(rows, size)`."""
+        return torch.full((rows,), -1) if self.is_category else torch.full((rows, self.size), math.nan)
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """What the data is: saved with a run, read by likelihoods and metrics.
 
     `shape` is one example's: `(C, H, W)` for images, `(D,)` for rows of a table. `levels` is K for data that takes the
     values 0 … K−1 (8-bit images: 256), None for continuous data. Continuous data is modelled as `(x − mean) / scale`;
-    the log-determinant of that map is in every reported figure. `classes` names the labels, where there are labels.
+    the log-determinant of that map is in every reported figure. `classes` names the labels, where there are labels. `context`
+    are the entries that condition the model, by name.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +69,7 @@ class DataSpec:
     scale: tuple[float, ...] = (1.0,)
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    context: Mapping[str, ContextSpec] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> int:

@@ -30,6 +30,7 @@ from vaekit.core import (
 )
 
 Choose = Callable[["Group", Distribution, Given], Latent]
+Context = Mapping[str, Tensor] | Tensor  # named entries, or their embedding (rows, C)
 
 
 class Concat(nn.Module):
@@ -127,9 +128,11 @@ class VAE(nn.Module):
             observed=repeat(batch.observed, samples),
         )
 
-    def embed(self, context: Mapping[str, Tensor], rows: int) -> Tensor | None:
-        """Named context entries → one embedding, (rows, C); None for a model without context."""
-        return None if self.context is None else self.context(context, rows)
+    def embed(self, context: Context | None, rows: int) -> Tensor | None:
+        """Named context entries → one embedding, (rows, C), if they are not embedded yet; None for a model without context."""
+        if self.context is None:
+            return None
+        return context if isinstance(context, Tensor) else self.context(context or {}, rows)
 
     def forward(self, batch: Batch, samples: int = 1, path: bool = False) -> Trace:
         """One recorded pass with z drawn from q: S = `samples` · (values of the enumerated groups) samples a datum.
@@ -145,11 +148,11 @@ class VAE(nn.Module):
             latents = with_path(self.groups, start, latents)
         return Trace(batch, latents, likelihood, total, log_weight(latents, samples, total))
 
-    def decode(self, latents: Mapping[str, Tensor], context: Mapping[str, Tensor] | None = None) -> Distribution:
+    def decode(self, latents: Mapping[str, Tensor], context: Context | None = None) -> Distribution:
         """p(x | z, c) at given values, by group name, (N, *latent) each."""
         rows = len(next(iter(latents.values())))
         given, _ = self.unroll(
-            Given(rows, context=self.embed(context or {}, rows)),
+            Given(rows, context=self.embed(context, rows)),
             lambda group, p, given: Latent(group.name, latents[group.name], p),
         )
         return self.likelihood(given.without_evidence())  # type: ignore[no-any-return]
@@ -157,12 +160,12 @@ class VAE(nn.Module):
     def generate(
         self,
         n: int,
-        context: Mapping[str, Tensor] | None = None,
+        context: Context | None = None,
         draw: Callable[[Distribution], Tensor] = lambda p: p.sample(),
     ) -> Distribution:
         """p(x | z, c) at n draws from the prior. `draw` says how (with a temperature, say)."""
         given, _ = self.unroll(
-            Given(n, context=self.embed(context or {}, n)), lambda group, p, given: Latent(group.name, draw(p), p)
+            Given(n, context=self.embed(context, n)), lambda group, p, given: Latent(group.name, draw(p), p)
         )
         return self.likelihood(given.without_evidence())  # type: ignore[no-any-return]
 

@@ -24,7 +24,7 @@ import vaekit
 from vaekit import recipes
 from vaekit.build import build_model, build_objective
 from vaekit.config import Config
-from vaekit.core import DataSpec, Objective
+from vaekit.core import ContextSpec, DataSpec, Objective
 from vaekit.data.dataset import Dataset, Preparation, Rows
 from vaekit.engine import checkpoint
 from vaekit.engine.plan import Plan
@@ -69,9 +69,15 @@ class RunInfo:
         """The inverse of `as_dict`."""
         known = {entry.name for entry in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
-        spec: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values["spec"].items()}
+        spec = tuples(values["spec"])
+        spec["context"] = {name: ContextSpec(**tuples(entry)) for name, entry in spec.get("context", {}).items()}
         kept |= {"spec": DataSpec(**spec), "preparation": Preparation.from_dict(values["preparation"])}
         return cls(**{**kept, "remarks": tuple(values.get("remarks", ()))})
+
+
+def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as records hold them: JSON's lists become tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @dataclass

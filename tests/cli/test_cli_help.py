@@ -12,7 +12,7 @@ from command_line import invoke, said
 from vaekit.cli.application import COMMANDS, app
 
 NAMES = [
-    "train", "init", "evaluate", "generate", "reconstruct", "interpolate", "traverse", "embed", "decode", "report",
+    "train", "init", "evaluate", "generate", "reconstruct", "interpolate", "traverse", "edit", "embed", "decode", "report",
     "compare", "doctor", "list", "show", "cite",
 ]  # fmt: skip
 

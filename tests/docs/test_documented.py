@@ -106,7 +106,18 @@ def test_the_table_of_commands_is_complete(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     for name in documented:
         assert re.search(rf"\b{name}\b", shown), f"the README documents `{name}`, which --help does not show"
-    known = {"train", "evaluate", "generate", "reconstruct", "interpolate", "traverse", "embed", "decode", "report"}
+    known = {
+        "train",
+        "evaluate",
+        "generate",
+        "reconstruct",
+        "edit",
+        "interpolate",
+        "traverse",
+        "embed",
+        "decode",
+        "report",
+    }
     assert known | {"compare", "doctor", "list", "show", "init", "cite"} <= documented
 
 

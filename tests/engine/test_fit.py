@@ -13,6 +13,7 @@ import small
 import torch
 from torch import Tensor, nn
 
+from vaekit.build import build_model
 from vaekit.core import Bound, DataSpec, Trace
 from vaekit.data.resident import ResidentRows
 from vaekit.engine import checkpoint
@@ -23,9 +24,10 @@ from vaekit.engine.meter import Meter
 from vaekit.engine.optim import EMA_EVERY, EMA_START, Average, build_optimizer, optimizers, sweep
 from vaekit.engine.plan import Plan
 from vaekit.engine.runtime import Runtime
-from vaekit.engine.validate import held_out, rows_at_once
+from vaekit.engine.validate import batch_size_for, held_out
 from vaekit.errors import ConfigError, TrainingError
 from vaekit.objectives.elbo import Elbo
+from vaekit.recipes import resolve
 
 CPU = Runtime(torch.device("cpu"))
 
@@ -362,7 +364,11 @@ def test_vanished_means_of_the_optimizer_are_swept() -> None:
     assert means[0] == 0 and torch.equal(means[1:], kept)
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((1, 28, 28), 500), ((3, 128, 128), 21), ((3, 512, 512), 8)])
-def test_validation_takes_fewer_large_examples_at_once(shape: tuple[int, ...], expected: int) -> None:
-    rows = ResidentRows(torch.zeros(3, *shape, dtype=torch.uint8), DataSpec(shape, levels=256))
-    assert rows_at_once(rows) == expected
+@pytest.mark.parametrize(("width", "expected"), [(8, 500), (40_000, 52), (4_000_000, 1)])
+def test_validation_takes_fewer_examples_where_the_network_makes_much_of_each(width: int, expected: int) -> None:
+    spec = DataSpec((1, 4, 4), levels=256)
+    rows = ResidentRows(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), spec)
+    nets = {"encoder": {"name": "mlp", "hidden": [4]}, "decoder": {"name": "mlp", "hidden": [width]}}
+    model = {"latent": 1, **nets, "likelihood": {"name": "logistic"}}
+    config = resolve({"data": "digits", "model": model, "train": {"epochs": 1}})
+    assert batch_size_for(build_model(config, spec), rows, Runtime.choose("cpu")) == expected

@@ -10,9 +10,9 @@ from linear_model import binary_model, grey_rows
 from torch import nn
 
 from vaekit.core import DataSpec
+from vaekit.engine.memory import largest_output, rows_at_once
 from vaekit.metrics import Estimate, active_units, bits_per_dimension, effective_dimensions, measure
 from vaekit.metrics.estimate import Moments
-from vaekit.metrics.memory import largest_output, rows_at_once
 
 
 def test_the_standard_error_is_s_over_root_n() -> None:

@@ -7,8 +7,9 @@ import torch
 from linear_model import SPEC, binary_model, grey_rows
 
 from vaekit.core import Batch
+from vaekit.engine import memory
 from vaekit.likelihoods.gaussian import Gaussian
-from vaekit.metrics import measure, memory
+from vaekit.metrics import measure
 from vaekit.metrics import prepare as module
 from vaekit.metrics.prepare import chunks, join, prepared
 from vaekit.nets.mlp import Mlp

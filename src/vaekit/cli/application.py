@@ -23,6 +23,7 @@ COMMANDS = (  # in the order in which help shows them
     making.reconstruct,
     exploring.interpolate,
     exploring.traverse,
+    exploring.edit,
     making.embed,
     making.decode,
     learning.report,

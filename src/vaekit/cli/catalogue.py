@@ -19,6 +19,7 @@ FAMILY_LINES = {
     "posteriors": "q(z | x): what the encoder's output means",
     "priors": "p(z)",
     "likelihoods": "p(x | z): what the decoder's output means",
+    "contexts": "how labels and other conditions enter",
     "objectives": "what is optimized",
 }
 BASIC = {int: "whole number", float: "number", str: "text", bool: "true | false", type(None): "null", Any: "anything"}

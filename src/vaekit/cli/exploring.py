@@ -10,7 +10,7 @@ import typer
 from vaekit.cli import screen
 from vaekit.cli.base import command
 from vaekit.cli.files import check_free, target
-from vaekit.cli.options import Data, Force, RunPath, Seed, Split, option, split_name
+from vaekit.cli.options import Conditions, Data, Force, RunPath, Seed, Split, option, split_name
 from vaekit.cli.progress import bar
 from vaekit.errors import ConfigError
 
@@ -115,6 +115,7 @@ def traverse(
     base: Base = None,
     data: Data = None,
     split: Split = "test",
+    condition: Conditions = None,
     animate: Animate = False,
     out: Picture = None,
     force: Force = False,
@@ -126,10 +127,20 @@ def traverse(
 
     where = target(out, run / "traversal.png", force, ["picture"])
     check_moving(animate, out, where.path, force)
-    chosen = numbers(dims) if dims is not None else None
+    chosen = numbers("--dims", dims) if dims is not None else None
     loaded = runs.load(run)
     with bar("traversing") as progress:
-        made = task(loaded, chosen, span, steps, base, data=data, split=split_name(split), progress=progress)
+        made = task(
+            loaded,
+            chosen,
+            span,
+            steps,
+            base,
+            data=data,
+            split=split_name(split),
+            condition=condition,
+            progress=progress,
+        )
     labels = [f"z{dimension}" for dimension in made.dimensions]
     if made.kl is not None:
         labels = [f"{label}  {kl:.2f} nats" for label, kl in zip(labels, made.kl, strict=True)]
@@ -144,12 +155,69 @@ def traverse(
         write_animation(made.images.transpose(0, 1), loaded.spec, where.path)
 
 
-def numbers(text: str) -> list[int]:
+@command(
+    "vaekit edit runs/mnist --attribute label=3 --strength -2..2",
+    "vaekit edit runs/photos --attribute label=smiling --rows 3,17 --data photos/",
+)
+def edit(
+    run: RunPath,
+    attribute: Annotated[
+        list[str],
+        option("NAME=VALUE", "label=3, by name or number; or the name of a number. May be repeated.", "--attribute"),
+    ],
+    strength: Annotated[str, typer.Option(metavar="A..B", help="How far, in steps of the attribute.")] = "-2..2",
+    steps: Steps = 9,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many examples, evenly spaced.")] = 8,
+    rows: Annotated[str | None, option("I,J,...", "Or these rows.")] = None,
+    data: Data = None,
+    split: Split = "test",
+    seed: Seed = 0,
+    out: Picture = None,
+    force: Force = False,
+) -> None:
+    """Move examples along the direction of an attribute.
+
+    The direction is the mean of the latents of labelled examples with the attribute, less that of the others: it needs labels,
+    but no conditional run.
+    """
+    from vaekit import render
+    from vaekit import run as runs
+    from vaekit.tasks.conditions import ranged
+    from vaekit.tasks.edit import edit as task
+
+    where = target(out, run / "edits.png", force, ["picture"])
+    strengths = ranged("--strength", f"{strength}:{steps}")
+    indices = None if rows is None else numbers("--rows", rows)
+    loaded = runs.load(run)
+    strips = []
+    for each in attribute:
+        with bar("editing") as progress:
+            made = task(
+                loaded,
+                each,
+                strengths,
+                n=n,
+                indices=indices,
+                data=data,
+                split=split_name(split),
+                seed=seed,
+                progress=progress,
+            )
+        strips += [render.Strip(f"{each}  {name}", x) for name, x in zip(made.ids, made.images, strict=True)]
+        screen.tell(
+            f"{each}: from {made.examples[0]} examples with it and {made.examples[1]} without; "
+            f"strengths {strengths[0]:g} to {strengths[-1]:g}"
+        )
+    render.save(render.rows(strips, loaded.spec), where.path)
+    screen.say(f"wrote {where.path}")
+
+
+def numbers(option: str, text: str) -> list[int]:
     """`0,4,7` → [0, 4, 7]. Raises `ConfigError`."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--dims: expected numbers such as 0,4,7; got '{text}'") from None
+        raise ConfigError(f"{option}: expected numbers such as 0,4,7; got '{text}'") from None
 
 
 def check_moving(wanted: bool, out: str | None, picture: Path, force: bool) -> None:

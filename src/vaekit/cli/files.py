@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +16,13 @@ from vaekit.cli import screen
 from vaekit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from vaekit.core import DataSpec
 
+SHOWN = 40  # examples in a row of a picture
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff")
 Form = Literal["picture", "npz", "csv", "folder"]
 FORMS: dict[Form, str] = {
@@ -114,36 +115,66 @@ def default_name(spec: DataSpec, stem: str) -> str:
     return f"{stem}.png" if forms_of(spec)[0] == "picture" else f"{stem}.npz"
 
 
-def write_examples(where: Target, x: Tensor, latents: Tensor, spec: DataSpec) -> None:
-    """Write examples `(n, *shape)` in data units: a grid, single files, arrays, or a table."""
+@dataclass(frozen=True)
+class Examples:
+    """Examples in data units with their latents; equally many under each of some conditions, one after the other."""
+
+    x: Tensor  # (n, *shape)
+    latents: Tensor  # (n, d)
+    conditions: Sequence[str] = ()
+    context: Mapping[str, Tensor] = field(default_factory=dict)  # (n,) or (n, size) each
+
+
+def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
+    """Write examples: a grid (a row for each condition), single files (a sub-folder for each), arrays, or a table."""
     from vaekit import render
     from vaekit.tasks import records
 
-    if where.form == "picture":
+    x, several = made.x, len(made.conditions) > 1
+    if where.form == "picture" and several:
+        each = x.reshape(len(made.conditions), -1, *x.shape[1:])[:, :SHOWN]
+        strips = [render.Strip(name, row) for name, row in zip(made.conditions, each, strict=True)]
+        render.save(render.rows(strips, spec, together=len(strips)), where.path)
+    elif where.form == "picture":
         render.save(render.picture(x, spec), where.path)
     elif where.form == "folder":
-        render.save_each(x, where.path, spec)
+        render.save_each(x, where.path, spec, names=file_names(made) if several else None)
     elif where.form == "npz":
-        records.write(where.path, archive(x, latents, spec))
+        records.write(where.path, archive(made, spec))
     else:
         names = spec.names or tuple(f"x_{number}" for number in range(x.shape[1]))
         records.write(where.path, records.to_csv(names, x.tolist()))
 
 
-def archive(x: Tensor, latents: Tensor, spec: DataSpec) -> bytes:
+def file_names(made: Examples) -> list[str]:
+    """A sub-folder for each condition, as the source `images` reads classes: `7/0000`, or `label=7, age=3/0000`."""
+    count = len(made.x) // len(made.conditions)
+    single = all("," not in name for name in made.conditions)  # one entry alone was asked for
+    folders = [name.partition("=")[2] if single else name for name in made.conditions]
+    return [f"{folder.replace('/', '-')}/{number:04d}" for folder in folders for number in range(count)]
+
+
+def archive(made: Examples, spec: DataSpec) -> bytes:
     """The bytes of a NumPy archive that the source `array` reads: `images` (n, H, W[, C]) or `x` (n, D), and `latents`.
 
-    Levels are rounded to whole numbers.
+    Levels are rounded to whole numbers. What the examples were conditioned on stands beside them: classes by name, or by
+    number where that is their name.
     """
     import io
 
     import numpy as np
 
+    x = made.x
     if spec.levels is not None:
         x = x.round().clamp(0, spec.levels - 1).byte()
     is_map = len(spec.shape) == 3
     values = (x.squeeze(1) if spec.shape[0] == 1 else x.movedim(1, -1)) if is_map else x
     stream = io.BytesIO()
-    arrays: dict[str, Any] = {"images" if is_map else "x": values.numpy(), "latents": latents.numpy()}
+    arrays: dict[str, Any] = {"images" if is_map else "x": values.numpy(), "latents": made.latents.numpy()}
+    for name, given in made.context.items():
+        classes = spec.context[name].classes
+        named = bool(classes) and classes != tuple(str(number) for number in range(len(classes)))
+        key = "labels" if name == "label" else name
+        arrays[key] = np.array(classes)[given.numpy()] if named else given.numpy()
     np.savez(stream, **arrays)
     return stream.getvalue()

@@ -9,15 +9,22 @@ import typer
 
 from vaekit.cli import screen
 from vaekit.cli.base import command
-from vaekit.cli.files import check_free, default_name, forms_of, target, write_examples
-from vaekit.cli.options import Data, Force, Pixels, RunPath, Seed, Split, option, split_name
+from vaekit.cli.files import Examples, check_free, default_name, forms_of, target, write_examples
+from vaekit.cli.options import Conditions, Data, Force, Pixels, RunPath, Seed, Split, option, split_name
 from vaekit.cli.progress import bar
+from vaekit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
     from vaekit.core import DataSpec
+    from vaekit.run import Run
     from vaekit.tasks.decoding import Pixels as PixelKind
+    from vaekit.tasks.reconstruct import Reconstruction
 
 PICTURED = 60  # pairs of a picture of reconstructions
+GRID, ROW = 64, 10  # new examples of a picture, and of one row of it
 
 Out = Annotated[
     str | None,
@@ -34,10 +41,18 @@ Out = Annotated[
     "vaekit generate runs/mnist -n 100",
     "vaekit generate runs/mnist --temperature 0.7 --pixels sample -o new.png",
     "vaekit generate runs/mnist -n 1000 -o new/",
+    "vaekit generate runs/mnist-conditional -c label=3 -c label=7",
+    "vaekit generate runs/mnist-conditional --per-class 100 -o balanced/",
 )
 def generate(
     run: RunPath,
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")] = 64,
+    n: Annotated[
+        int | None, option("N", f"How many, under each condition. Default: {GRID}, or {ROW} in a row.", "-n", least=1)
+    ] = None,
+    condition: Conditions = None,
+    per_class: Annotated[
+        int | None, option("N", "A balanced set: so many of each class, each with a style of its own.", least=1)
+    ] = None,
     temperature: Annotated[
         float, typer.Option(metavar="T", help="Below 1: more typical, less varied; above: the reverse.")
     ] = 1.0,
@@ -46,20 +61,53 @@ def generate(
     out: Out = None,
     force: Force = False,
 ) -> None:
-    """Draw new examples: latents from the prior, decoded."""
+    """Draw new examples: latents from the prior, decoded.
+
+    Under several conditions the picture has a row for each, with the same latents in every row: columns share a style.
+    """
     from vaekit import run as runs
     from vaekit.tasks.generate import generate as task
 
     loaded = runs.load(run)
     where = target(out, run / default_name(loaded.spec, "samples"), force, forms_of(loaded.spec))
+    asked = balanced(loaded, condition, n) if per_class else condition
+    count = per_class or n or (GRID if len(asked or ()) < 2 and not every(asked) else ROW)
     with bar("generating") as progress:
-        made = task(loaded, n, temperature, seed, cast("PixelKind", pixels), progress=progress)
-    write_examples(where, made.images, made.latents, loaded.spec)
+        made = task(
+            loaded,
+            count,
+            temperature,
+            seed,
+            cast("PixelKind", pixels),
+            condition=asked,
+            same=per_class is None,
+            progress=progress,
+        )
+    write_examples(where, Examples(made.images, made.latents, made.conditions, made.context), loaded.spec)
+    under = f" under each of {len(made.conditions)} conditions" if len(made.conditions) > 1 else ""
+    under = f" with {made.conditions[0]}" if len(made.conditions) == 1 else under
     screen.tell(
-        f"{screen.counted(n, 'new example')} at temperature {temperature:g}, seed {seed}; "
+        f"{screen.counted(count, 'new example')}{under} at temperature {temperature:g}, seed {seed}; "
         f"{what_is_shown(loaded.spec, pixels)}"
     )
     screen.say(f"wrote {where.path}")
+
+
+def every(asked: list[str] | None) -> bool:
+    """Whether a condition stands for several: all classes, or a range."""
+    return any(text.endswith("=all") or ".." in text for text in asked or ())
+
+
+def balanced(run: Run, condition: list[str] | None, n: int | None) -> list[str]:
+    """The conditions of a balanced set: all classes, unless some are named. Raises `ConfigError` beside -n."""
+    from vaekit.tasks.evaluate import category_of
+
+    if n is not None:
+        raise ConfigError("--per-class says how many: leave -n out")
+    if condition:
+        return condition
+    category = category_of(run)
+    return [f"{category or 'label'}=all"]  # which is refused, in words, where there is no such thing
 
 
 def what_is_shown(spec: DataSpec, pixels: str) -> str:
@@ -70,15 +118,20 @@ def what_is_shown(spec: DataSpec, pixels: str) -> str:
     return f"{name} are samples of p(x | z), with its noise (--pixels mean: its centre)"
 
 
-@command("vaekit reconstruct runs/mnist", "vaekit reconstruct runs/mnist --data photos/ --all -o back.png")
+@command(
+    "vaekit reconstruct runs/mnist",
+    "vaekit reconstruct runs/mnist --data photos/ --all -o back.png",
+    "vaekit reconstruct runs/mnist-conditional -n 10 --condition label=4",
+)
 def reconstruct(
     run: RunPath,
     data: Data = None,
     split: Split = "test",
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many examples, evenly spaced.")] = PICTURED,
-    every: Annotated[
+    all_rows: Annotated[
         bool, typer.Option("--all", help=f"All examples in the table; {PICTURED} in the picture.")
     ] = False,
+    condition: Conditions = None,
     samples: Annotated[
         int, typer.Option(metavar="K", min=1, help="Draws over which an example's nats are averaged.")
     ] = 16,
@@ -91,7 +144,8 @@ def reconstruct(
 ) -> None:
     """Show inputs beside reconstructions; figures of each as CSV.
 
-    The latents of an example are the centre of its posterior, and what is shown is the mean of p(x | z) there.
+    The latents of an example are the centre of its posterior, and what is shown is the mean of p(x | z) there; with
+    --condition also under another context, which shows the same style as another class.
     """
     from vaekit import render
     from vaekit import run as runs
@@ -105,12 +159,19 @@ def reconstruct(
     loaded = runs.load(run)
     with bar("reconstructing") as progress:
         made = task(
-            loaded, data, split_name(split), n=None if every else n, samples=samples, seed=seed, progress=progress
+            loaded,
+            data,
+            split_name(split),
+            n=None if all_rows else n,
+            samples=samples,
+            seed=seed,
+            condition=condition,
+            progress=progress,
         )
     made.save(figures)
     count = len(made.inputs)
-    drawn = evenly(count, min(count, PICTURED if every else n))
-    render.save(render.pairs(made.inputs[drawn], made.outputs[drawn], loaded.spec), where.path)
+    drawn = evenly(count, min(count, PICTURED if all_rows else n))
+    render.save(picture_of(made, drawn, loaded.spec), where.path)
     screen.tell(
         f"{screen.counted(count, 'example')} of {made.dataset}; outputs are means of p(x | z) at the posterior's centre"
     )
@@ -119,6 +180,18 @@ def reconstruct(
             stderr = (values.double().std() / len(values) ** 0.5).item()
             screen.say(f"  {name:<22} {screen.figure(values.double().mean().item(), stderr)}")
     screen.say(f"wrote {where.path}\nwrote {figures}")
+
+
+def picture_of(made: Reconstruction, drawn: Tensor, spec: DataSpec) -> Image.Image:
+    """Inputs above outputs; below them what they are under other conditions, where some were asked for."""
+    from vaekit import render
+
+    if made.changed is None:
+        return render.pairs(made.inputs[drawn], made.outputs[drawn], spec)
+    drawn = drawn[:: max(1, len(drawn) // 20)]  # one block: a column an example
+    strips = [render.Strip("input", made.inputs[drawn]), render.Strip("reconstruction", made.outputs[drawn])]
+    strips += [render.Strip(name, made.changed[drawn, i]) for i, name in enumerate(made.conditions)]
+    return render.rows(strips, spec, together=len(strips))
 
 
 @command("vaekit embed runs/mnist -o latents.csv", "vaekit embed runs/mnist --data photos/ -o photos.npz")
@@ -164,6 +237,7 @@ def decode(
         typer.Argument(metavar="LATENTS", help="A .npz, .npy or .csv file, as of vaekit embed.", show_default=False),
     ],
     pixels: Pixels = "mean",
+    condition: Conditions = None,
     seed: Seed = 0,
     out: Out = None,
     force: Force = False,
@@ -175,7 +249,9 @@ def decode(
     loaded = runs.load(run)
     where = target(out, run / default_name(loaded.spec, "decoded"), force, forms_of(loaded.spec))
     with bar("decoding") as progress:
-        made = task(loaded, latents, pixels=cast("PixelKind", pixels), seed=seed, progress=progress)
-    write_examples(where, made.images, made.latents, loaded.spec)
+        made = task(
+            loaded, latents, pixels=cast("PixelKind", pixels), seed=seed, condition=condition, progress=progress
+        )
+    write_examples(where, Examples(made.images, made.latents), loaded.spec)
     screen.tell(f"{screen.counted(len(made.images), 'example')}; {what_is_shown(loaded.spec, pixels)}")
     screen.say(f"wrote {where.path}")

@@ -14,8 +14,10 @@ from vaekit.cli.options import Data, Force, Json, RunPath, Seed, Split, split_na
 from vaekit.cli.progress import bar
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from vaekit.metrics import Estimate
-    from vaekit.tasks.evaluate import Evaluation
+    from vaekit.tasks.evaluate import ByClass, Evaluation
 
 SHOWN_DIMENSIONS = 24
 
@@ -36,6 +38,9 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", min=1, help="At most so many examples, evenly spaced.", show_default=False),
     ] = None,
+    classes: Annotated[
+        bool, typer.Option(help="Of a conditional run: also the bound without the class, and the classifier it makes.")
+    ] = True,
     seed: Seed = 0,
     json_file: Json = None,
     force: Force = False,
@@ -50,7 +55,16 @@ def evaluate(
     check_json(json_file, force)
     loaded = runs.load(run)
     with bar("evaluating") as progress:
-        found = task(loaded, split_name(split), samples, data=data, limit=limit, seed=seed, progress=progress)
+        found = task(
+            loaded,
+            split_name(split),
+            samples,
+            data=data,
+            limit=limit,
+            seed=seed,
+            by_class=classes,
+            progress=progress,
+        )
     if json_file != "-":
         print_evaluation(found)
     write_json(json_file, found.as_dict(), force)
@@ -68,8 +82,26 @@ def print_evaluation(found: Evaluation) -> None:
     shown = "  ".join(f"{value:.2f}" for value in kl[:SHOWN_DIMENSIONS])
     more = f"  and {len(kl) - SHOWN_DIMENSIONS} more" if len(kl) > SHOWN_DIMENSIONS else ""
     screen.show(Text.assemble(("KL per dimension, nats  ", "bold"), shown + more))
+    if found.by_class is not None:
+        screen.show(class_table(found.by_class))
     for remark in found.notes:
         screen.note(remark)
+
+
+def class_table(found: ByClass) -> Table:
+    """One line for each class of a conditional model, and one for all of them."""
+    made = screen.table(
+        found.entry, "examples", "log p(x | class), nats", "recognized", right=["examples", "recognized"]
+    )
+    for part in found.classes:
+        value = part.importance_weighted_nats
+        made.add_row(
+            Text(part.name),
+            Text(str(value.n)),
+            Text(screen.figure(value.mean, value.stderr)),
+            Text(f"{part.accuracy:.1%}"),
+        )
+    return made
 
 
 def figures(found: Evaluation) -> list[tuple[str, str, str, str]]:
@@ -78,6 +110,7 @@ def figures(found: Evaluation) -> list[tuple[str, str, str, str]]:
     rows: list[tuple[str, Estimate | None, str, str]] = [
         ("ELBO", found.elbo_nats, "nats", "what training maximizes"),
         ("importance-weighted", found.importance_weighted_nats, "nats", f"tighter, from {found.samples} samples"),
+        *class_rows(found),
         ("bits/dim", found.bits_per_dim, "bits", f"{lossless}, per number"),
         ("ELBO bits/dim", found.elbo_bits_per_dim, "bits", "the same of the ELBO"),
         ("log p(x | z)", found.log_likelihood_nats, "nats", "how well latents explain data"),
@@ -99,6 +132,17 @@ def figures(found: Evaluation) -> list[tuple[str, str, str, str]]:
     spread = ("effective dimensions", f"{found.effective_dimensions:.1f}", "", "latents that share the KL")
     position = [name for name, *_ in shown].index("MSE")
     return [*shown[:position], units, spread, *shown[position:]]
+
+
+def class_rows(found: Evaluation) -> list[tuple[str, Estimate | None, str, str]]:
+    """The figures of a conditional model where the class is not given."""
+    if found.by_class is None:
+        return []
+    name = found.by_class.entry
+    return [
+        (f"without {name}", found.by_class.marginal_nats, "nats", f"the same, summed over every {name}"),
+        ("accuracy", found.by_class.accuracy, "", f"of {name} by Bayes' rule"),
+    ]
 
 
 def several(found: Evaluation) -> bool:

@@ -18,9 +18,15 @@ def known_runs(incomplete: str = "") -> list[str]:
     return [run for run in found if run.startswith(incomplete)]
 
 
-def option(metavar: str, text: str, *names: str, complete: Callable[[str], list[str]] | None = None) -> Any:
+def option(
+    metavar: str,
+    text: str,
+    *names: str,
+    complete: Callable[[str], list[str]] | None = None,
+    least: int | None = None,
+) -> Any:
     """An option without a default worth showing."""
-    return typer.Option(*names, metavar=metavar, help=text, show_default=False, autocompletion=complete)
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, autocompletion=complete, min=least)
 
 
 RunPath = Annotated[
@@ -38,6 +44,15 @@ Pixels = Annotated[
     str,
     typer.Option(
         "--pixels", metavar="KIND", help="mean: the centre of p(x | z), smooth; sample: a draw from it, with its noise."
+    ),
+]
+Conditions = Annotated[
+    list[str] | None,
+    option(
+        "NAME=VALUE",
+        "A value of the context: label=7, by name or number, label=all, a range age=20..60:5. Repeated: one after the other.",
+        "--condition",
+        "-c",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]

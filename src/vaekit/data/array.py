@@ -31,6 +31,8 @@ class Array(Source):
         validation, test: shares, fractions below 1 or counts, where the path does not give the set itself.
         seed: of the split.
         limit: at most so many rows of each file, for a quick trial.
+        context: entries that condition the model: `label`, or any other array of the `.npz` file with a row for each of
+            the data's: text and whole numbers are classes (−1: unknown), floats are numbers (NaN: unknown), (n,) or (n, d).
 
     Raises `DataError` for a missing or unreadable file, an unknown key, a wrong dtype or shape, NaN or infinity, values
     outside the levels, labels of another length, and too few rows.
@@ -44,10 +46,12 @@ class Array(Source):
         test: Annotated[float, Ge(0)] = 0.1,
         seed: Annotated[int, Ge(0)] = 0,
         limit: Annotated[int, Ge(1)] | None = None,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.path = None if path is None else Path(path).expanduser()
         self.levels = levels
         self.shares = Shares(validation, test, seed, limit)
+        self.context = context
 
     def load(self) -> Dataset:
         if self.path is None:
@@ -55,5 +59,5 @@ class Array(Source):
                 "the run was trained on arrays in memory, which cannot be opened again.\n  fix: give a path"
             )
         files = given_sets(self.path)
-        sets = {split: read_stored(file) for split, file in files.items()}
-        return understood(name_of(files["train"]), sets, self.levels, self.shares)
+        sets = {split: read_stored(file, self.context) for split, file in files.items()}
+        return understood(name_of(files["train"]), sets, self.levels, self.shares, self.context)

@@ -40,6 +40,7 @@ class Cifar10(Source):
         validation: taken from the training images, classes in proportion: a fraction below 1, or a count.
         seed: of that choice.
         limit: at most so many training (validation included) and test images, for a quick trial.
+        context: entries that condition the model: `label`.
 
     Raises `DataError` where the files are incomplete or broken, or cannot be found or downloaded.
 
@@ -52,9 +53,11 @@ class Cifar10(Source):
         validation: Annotated[float, Ge(0)] = 0.05,
         seed: Annotated[int, Ge(0)] = 0,
         limit: Annotated[int, Ge(1)] | None = None,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.data_dir = data_dir
         self.shares = Shares(validation, 0, seed, limit)
+        self.context = context
 
     def load(self) -> Dataset:
-        return load_published(CIFAR10, read_cifar_set, self.data_dir, self.shares)
+        return load_published(CIFAR10, read_cifar_set, self.data_dir, self.shares, self.context)

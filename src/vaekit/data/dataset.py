@@ -72,11 +72,13 @@ def _check_preparation(preparation: Preparation) -> None:
 class Rows(ABC):
     """One split: rows that can be gathered in any order. `Batch.x` is raw: levels as uint8, or float32 in own units.
 
-    `labels` are class numbers (n,), int64, −1 where unknown, or None; `ids` say which file or source row each one is.
+    `labels` are class numbers (n,), int64, −1 where unknown, or None; `context` has the entries that condition the model,
+    by name, as `ContextSpec` says; `ids` say which file or source row each one is.
     """
 
     spec: DataSpec
     labels: Tensor | None  # (n,)
+    context: Mapping[str, Tensor]  # (n,) or (n, size) each
     ids: Sequence[str]
 
     @abstractmethod
@@ -133,6 +135,11 @@ class Dataset:
         if name not in splits:
             raise DataError(f"expected a split out of {', '.join(splits)}; got '{name}'")
         return splits[name]
+
+
+def rows_of(context: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
+    """Some rows of every entry of a context."""
+    return {name: values.index_select(0, index) for name, values in context.items()}
 
 
 def pieces(order: Tensor, batch_size: int, drop_last: bool) -> Sequence[Tensor]:

@@ -24,6 +24,7 @@ class Digits(Source):
         validation, test: shares, classes in proportion: fractions below 1, or counts.
         seed: of the split.
         limit: at most so many images, for a quick trial.
+        context: entries that condition the model: `label`.
 
     Raises `MissingExtraError` where scikit-learn is not installed, and `DataError` where no row is left to train on.
 
@@ -40,8 +41,10 @@ class Digits(Source):
         test: Annotated[float, Ge(0)] = 0.2,
         seed: Annotated[int, Ge(0)] = 0,
         limit: Annotated[int, Ge(1)] | None = None,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.shares = Shares(validation, test, seed, limit)
+        self.context = context
 
     def load(self) -> Dataset:
         try:
@@ -52,4 +55,4 @@ class Digits(Source):
         x = torch.from_numpy(digits.images).round().to(torch.uint8).unsqueeze(1)
         pool = Table(x, torch.from_numpy(digits.target).long())
         preparation = Preparation((1, 8, 8), levels=LEVELS, classes=tuple("0123456789"))
-        return assemble("digits", pool, preparation, self.shares)
+        return assemble("digits", pool, preparation, self.shares, context=self.context)

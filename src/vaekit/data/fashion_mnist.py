@@ -41,6 +41,7 @@ class FashionMnist(Source):
         validation: taken from the training images, classes in proportion: a fraction below 1, or a count.
         seed: of that choice.
         limit: at most so many training (validation included) and test images, for a quick trial.
+        context: entries that condition the model: `label`.
 
     Raises `DataError` where the files are incomplete or broken, or cannot be found or downloaded.
 
@@ -54,9 +55,11 @@ class FashionMnist(Source):
         validation: Annotated[float, Ge(0)] = 0.05,
         seed: Annotated[int, Ge(0)] = 0,
         limit: Annotated[int, Ge(1)] | None = None,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.data_dir = data_dir
         self.shares = Shares(validation, 0, seed, limit)
+        self.context = context
 
     def load(self) -> Dataset:
-        return load_published(FASHION_MNIST, read_idx_set, self.data_dir, self.shares)
+        return load_published(FASHION_MNIST, read_idx_set, self.data_dir, self.shares, self.context)

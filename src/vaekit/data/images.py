@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 from annotated_types import Ge
+from torch import Tensor
 
 from vaekit.core import DataSpec
+from vaekit.data.attributes import check_path, columns_of_folder
+from vaekit.data.context import LABEL, Column, describe, read_column, wanted
 from vaekit.data.dataset import Dataset, Fit, Preparation
 from vaekit.data.folder import (
     Headers,
@@ -47,6 +51,9 @@ class Images(Source):
         seed: of the split.
         limit: at most so many files, for a quick trial.
         memory_mb: beyond so many decoded megabytes (2²⁰ bytes) the folder is streamed.
+        context: entries that condition the model: `label` (the sub-folder), or columns of the table `attributes`.
+        attributes: a `.csv` or `.npz` table with a column `file` (names below the folder) and others: text and whole
+            numbers are classes, other numbers are numbers; embeddings are arrays (n, d) of a `.npz`.
 
     Raises `DataError` for a folder that is missing, empty or unreadable, with more than a fifth of its files broken, or
     with images smaller than 8×8.
@@ -62,12 +69,15 @@ class Images(Source):
         seed: Annotated[int, Ge(0)] = 0,
         limit: Annotated[int, Ge(1)] | None = None,
         memory_mb: Annotated[int, Ge(0)] = 512,
+        context: tuple[str, ...] = (),
+        attributes: str | None = None,
     ) -> None:
         self.root = Path(path).expanduser()
         self.size = _checked_size(size)
         self.fit = fit
         self.shares = Shares(validation, test, seed, limit)
         self.memory = memory_mb * 2**20
+        self.context, self.attributes = context, check_path(attributes)
 
     def load(self) -> Dataset:
         listed, others = list_images(self.root)
@@ -80,15 +90,30 @@ class Images(Source):
         parts = parts_of(codes, self.shares, labels, where=str(self.root))
         indices = (parts.train, parts.validation, parts.test)
         preparation = Preparation(shape, levels=256, fit=self.fit, classes=classes)
-        spec = DataSpec(shape, levels=256, classes=classes)
         numbers = None if labels is None else torch.from_numpy(labels)
-        whole = StreamedRows(self.root, names, spec, preparation, numbers)
+        columns = self._columns(names, None if numbers is None else Column(numbers, classes))
+        train_rows = torch.from_numpy(parts.train)
+        entries = {key: describe(column, train_rows, f"{self.root}: {key}") for key, column in columns.items()}
+        spec = DataSpec(shape, levels=256, classes=classes, context=entries)
+        context = {key: column.values for key, column in columns.items()}
+        whole = StreamedRows(self.root, names, spec, preparation, numbers, context)
         splits, broken = settle([whole.select(torch.from_numpy(index)) for index in indices], self.memory)
         train, validation, test = splits
-        mark = fingerprint([*content_sample(self.root, listed), *indices])
+        mark = fingerprint([*content_sample(self.root, listed), *indices, *self._marked(context)])
         name = self.root.resolve().name or "images"
         name = f"{name}-folder" if is_reserved(name) else name
         return Dataset(name, spec, preparation, train, validation, test, mark, remarks + chosen + broken)
+
+    def _columns(self, names: Names, label: Column | None) -> dict[str, Column]:
+        """The columns that condition, in the order of the files."""
+        found = columns_of_folder(self.attributes, names, self.context)
+        columns = {key: read_column(key, values, len(names), str(self.root)) for key, values in found.items()}
+        return wanted(self.context, ({} if label is None else {LABEL: label}) | columns, str(self.root))
+
+    @staticmethod
+    def _marked(context: Mapping[str, Tensor]) -> list[Tensor]:
+        """What the fingerprint covers besides the files: their labels are in their names."""
+        return [values for key, values in context.items() if key != LABEL]
 
     def _limited(self, names: Names) -> Names:
         if self.shares.limit is None or len(names) <= self.shares.limit:

@@ -17,7 +17,8 @@ MOST_CLASSES = 10_000  # beyond that, integers are no class numbers, and their n
 def read_labels(values: Any, n: int, classes: tuple[str, ...], where: str) -> tuple[Tensor, tuple[str, ...]]:
     """Class numbers (n,), int64, and the class names. Text becomes numbers in alphabetical order of the names.
 
-    With `classes` given (of the training data) text is looked up there; what is not among them is −1, unknown.
+    With `classes` given (of the training data) text is looked up there; what is not among them, and empty text, is −1,
+    unknown.
     Raises `DataError` for another length, another dtype, or numbers that are no whole numbers from −1 up.
     """
     labels = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
@@ -42,6 +43,6 @@ def read_labels(values: Any, n: int, classes: tuple[str, ...], where: str) -> tu
 
 
 def _from_text(labels: Any, classes: tuple[str, ...]) -> tuple[Tensor, tuple[str, ...]]:
-    classes = classes or tuple(sorted({str(label) for label in labels}))
+    classes = classes or tuple(sorted({str(label) for label in labels} - {""}))
     number = {name: i for i, name in enumerate(classes)}
     return torch.tensor([number.get(str(label), UNKNOWN) for label in labels], dtype=torch.int64), classes

@@ -55,7 +55,9 @@ class Arrays:
 Reader: TypeAlias = Callable[[Sequence[Path]], Arrays]
 
 
-def load_published(published: Published, read: Reader, data_dir: str | None, shares: Shares) -> Dataset:
+def load_published(
+    published: Published, read: Reader, data_dir: str | None, shares: Shares, context: Sequence[str] = ()
+) -> Dataset:
     """The set from this machine, or downloaded once; train and test as published, validation out of the training rows.
 
     Looks in `data_dir`, in the environment variable VAEKIT_DATA, and in the cache of earlier downloads. Files that are
@@ -71,7 +73,7 @@ def load_published(published: Published, read: Reader, data_dir: str | None, sha
         )
     preparation = Preparation(arrays.train.shape[1:], levels=256, classes=published.classes)
     pool, test = _table(arrays.train, arrays.train_labels), _table(arrays.test, arrays.test_labels)
-    return assemble(name, pool, preparation, shares, test=test, remarks=remarks)
+    return assemble(name, pool, preparation, shares, test=test, context=context, remarks=remarks)
 
 
 def is_published(published: Published, arrays: Arrays) -> bool:

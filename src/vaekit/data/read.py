@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vaekit.core import DataSpec
 from vaekit.data.assemble import Stored, understood
+from vaekit.data.context import LABEL, read_column
 from vaekit.data.dataset import Dataset, Preparation, Rows
 from vaekit.data.decode import SUFFIXES as IMAGE_SUFFIXES
 from vaekit.data.decode import is_deep, to_pixels
@@ -55,6 +56,8 @@ def from_arrays(
     x: Readable,
     labels: Any = None,
     *,
+    columns: Mapping[str, Any] | None = None,
+    context: Sequence[str] = (),
     validation: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
@@ -64,6 +67,8 @@ def from_arrays(
 ) -> Dataset:
     """The dataset of an array or tensor in hand, by the rules of the source `array`; shares may be zero.
 
+    `columns` are further arrays with a row for each of `x`, and `context` those that condition the model (or `label`).
+
     A list of PIL images of one size is taken as 8-bit images. Raises `DataError` as that source does.
 
     >>> data = from_arrays(np.arange(30, dtype=np.float32).reshape(10, 3), validation=2, test=0)
@@ -72,9 +77,9 @@ def from_arrays(
     """
     if images := _images_in(x):
         x = _stacked(images)
-    return understood(
-        name, {"train": Stored(as_array(x, name), labels, name)}, levels, Shares(validation, test, seed, limit)
-    )
+    columns = columns or {}
+    stored = Stored(as_array(x, name), labels, name, columns, tuple(columns))
+    return understood(name, {"train": stored}, levels, Shares(validation, test, seed, limit), context)
 
 
 def detect(path: str | Path) -> tuple[str, dict[str, Any]]:
@@ -125,8 +130,19 @@ def _kind(levels: int | None) -> str:
     return "continuous values" if levels is None else f"{levels} levels"
 
 
-def _rows(x: Tensor, spec: DataSpec, labels: Tensor | None = None, ids: Sequence[str] = ()) -> ResidentRows:
-    return ResidentRows(x, spec, labels, ids)
+def _rows(
+    x: Tensor, spec: DataSpec, labels: Tensor | None = None, columns: Mapping[str, Any] | None = None, where: str = ""
+) -> ResidentRows:
+    """Rows in memory, with the entries of the run's context; those that the data does not have are unknown."""
+    context = {
+        name: read_column(name, columns[name], len(x), where, entry).values
+        if columns and name in columns
+        else entry.unknown(len(x))
+        for name, entry in spec.context.items()
+    }
+    if LABEL in context and labels is not None:
+        context[LABEL] = labels.masked_fill(labels >= len(spec.context[LABEL].classes), UNKNOWN)
+    return ResidentRows(x, spec, labels, context=context)
 
 
 def _read_path(path: Path, preparation: Preparation, spec: DataSpec) -> Rows:
@@ -134,11 +150,11 @@ def _read_path(path: Path, preparation: Preparation, spec: DataSpec) -> Rows:
         return _read_folder(path, list_images(path)[0], preparation, spec)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _read_folder(path.parent, Names([path.name]), preparation, spec)
-    stored = read_stored(path)
+    stored = read_stored(path, tuple(spec.context))
     x, labels = prepare(stored.x, preparation, stored.where), None
     if stored.labels is not None:
         labels, _ = read_labels(stored.labels, len(x), preparation.classes, f"{stored.where}: labels")
-    return _rows(x, spec, labels)
+    return _rows(x, spec, labels, stored.columns, stored.where)
 
 
 def _read_folder(root: Path, listed: Names, preparation: Preparation, spec: DataSpec) -> Rows:
@@ -149,7 +165,10 @@ def _read_folder(root: Path, listed: Names, preparation: Preparation, spec: Data
     if found is not None and set(classes) & set(preparation.classes):
         known = {name: number for number, name in enumerate(preparation.classes)}
         labels = torch.tensor([known.get(name, UNKNOWN) for name in classes])[torch.from_numpy(found)]
-    (rows,), broken = settle([StreamedRows(root, names, spec, preparation, labels)], MEMORY)
+    context = {name: entry.unknown(len(names)) for name, entry in spec.context.items()}
+    if LABEL in context and labels is not None:
+        context[LABEL] = labels
+    (rows,), broken = settle([StreamedRows(root, names, spec, preparation, labels, context)], MEMORY)
     for remark in remarks + broken:
         warnings.warn(remark, stacklevel=4)
     return rows

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from vaekit.core import Batch, DataSpec
-from vaekit.data.dataset import Rows, pieces
+from vaekit.data.dataset import Rows, pieces, rows_of
 from vaekit.data.ids import Numbers, pick
 
 
@@ -26,6 +26,7 @@ class ResidentRows(Rows):
     spec: DataSpec
     labels: Tensor | None = None  # (n,)
     ids: Sequence[str] = ()
+    context: Mapping[str, Tensor] = field(default_factory=dict)  # (n, ...) each
 
     def __post_init__(self) -> None:
         if not self.ids and len(self.x):
@@ -38,17 +39,19 @@ class ResidentRows(Rows):
 
     def gather(self, index: Tensor) -> Batch:
         index = index.to(self.x.device)
-        return Batch(x=self.x.index_select(0, index), index=index)
+        return Batch(x=self.x.index_select(0, index), context=rows_of(self.context, index), index=index)
 
     def batches(self, order: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
         for index in pieces(order.to(self.x.device), batch_size, drop_last):
-            yield Batch(x=self.x.index_select(0, index), index=index)
+            yield Batch(x=self.x.index_select(0, index), context=rows_of(self.context, index), index=index)
 
     def select(self, index: Tensor) -> ResidentRows:
         index = index.to(self.x.device)
         labels = None if self.labels is None else self.labels[index]
-        return ResidentRows(self.x.index_select(0, index), self.spec, labels, pick(self.ids, index))
+        context = rows_of(self.context, index)
+        return ResidentRows(self.x.index_select(0, index), self.spec, labels, pick(self.ids, index), context)
 
     def to(self, device: torch.device | str) -> ResidentRows:
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, x=self.x.to(device), labels=labels)
+        context = {name: values.to(device) for name, values in self.context.items()}
+        return replace(self, x=self.x.to(device), labels=labels, context=context)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vaekit.data.assemble import Stored
+from vaekit.data.context import LABEL
 from vaekit.data.dataset import Split
 from vaekit.data.folder import existing
 from vaekit.data.published import is_reserved
@@ -16,13 +18,13 @@ from vaekit.data.values import as_array
 from vaekit.errors import DataError
 
 VALUES = ("images", "x", "X", "data")
-LABELS = ("labels", "y")
+LABELS = ("labels", "label", "y")
 SUFFIXES = (".npy", ".npz")
 MARKS: tuple[tuple[Split, str], ...] = (("train", "train"), ("validation", "val"), ("test", "test"))
 
 
-def read_stored(path: Path) -> Stored:
-    """The array in a `.npy` file, or the arrays under the known keys of a `.npz` file.
+def read_stored(path: Path, context: Sequence[str] = ()) -> Stored:
+    """The array in a `.npy` file, or the arrays under the known keys, and those of `context`, of a `.npz` file.
 
     Raises `DataError` for a file that is neither, is broken, holds objects, or has none of the keys.
     """
@@ -39,7 +41,10 @@ def read_stored(path: Path) -> Stored:
                     f"{path}: expected one of the keys {', '.join(VALUES)}, got {', '.join(loaded.files) or 'none'}.\n"
                     "  fix: save with np.savez(path, images=..., labels=...)"
                 )
-            return Stored(as_array(loaded[values], f"{path}[{values}]"), loaded[labels] if labels else None, str(path))
+            columns = {name: loaded[name] for name in context if name in loaded.files and name != LABEL}
+            given = loaded[labels] if labels else None
+            offered = tuple(name for name in loaded.files if name not in (values, labels))
+            return Stored(as_array(loaded[values], f"{path}[{values}]"), given, str(path), columns, offered)
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaekit.core import Batch, DataSpec
-from vaekit.data.dataset import Preparation, Rows, pieces
+from vaekit.data.dataset import Preparation, Rows, pieces, rows_of
 from vaekit.data.decode import Pixels, read_pixels
 from vaekit.data.ids import pick
 from vaekit.data.resident import ResidentRows
@@ -55,6 +55,7 @@ class StreamedRows(Rows):
     spec: DataSpec
     preparation: Preparation
     labels: Tensor | None = None  # (n,)
+    context: Mapping[str, Tensor] = field(default_factory=dict)  # (n, ...) each
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     workers: int = field(default_factory=available_cores)
     broken: dict[int, str] = field(default_factory=dict)
@@ -86,7 +87,8 @@ class StreamedRows(Rows):
     def select(self, index: Tensor) -> StreamedRows:
         index = index.cpu()
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, ids=pick(self.ids, index), labels=labels, broken={})
+        context = rows_of(self.context, index)
+        return replace(self, ids=pick(self.ids, index), labels=labels, context=context, broken={})
 
     def to(self, device: torch.device | str) -> StreamedRows:
         return replace(self, device=torch.device(device))
@@ -104,7 +106,8 @@ class StreamedRows(Rows):
             count += len(batch)
         index = torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
         labels = None if self.labels is None else self.labels[index]
-        return ResidentRows(x[:count], self.spec, labels, pick(self.ids, index)).to(self.device)
+        context = rows_of(self.context, index)
+        return ResidentRows(x[:count], self.spec, labels, pick(self.ids, index), context).to(self.device)
 
     def _batches_ahead(self, batch_size: int) -> int:
         in_memory = IN_FLIGHT // (batch_size * self.spec.dimensions)
@@ -143,7 +146,8 @@ class StreamedRows(Rows):
             x, index = x[good], index[good]
         if len(index):
             pinned = x.is_pinned() if self.device.type == "cuda" else False
-            yield Batch(x=x.to(self.device, non_blocking=pinned), index=index.to(self.device))
+            context = {name: values.to(self.device) for name, values in rows_of(self.context, index).items()}
+            yield Batch(x=x.to(self.device, non_blocking=pinned), context=context, index=index.to(self.device))
 
     def _note(self, failed: dict[int, str]) -> None:
         for row, reason in failed.items():

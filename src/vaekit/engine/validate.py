@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from vaekit.core import Batch, sum_sites
+from vaekit.engine.memory import rows_at_once
 from vaekit.engine.runtime import Runtime, seeded
 from vaekit.model import VAE
 
 NOISE = 20_140_501  # the seed of every validation: figures of different epochs differ by the weights alone
-
-NUMBERS = 2**20  # of the data, in a batch: a network makes some hundred times as many bytes of them
+MOST = 500  # examples in a batch
 
 
 class Split(Protocol):
@@ -48,13 +48,13 @@ class HeldOut:
     n: int
 
 
-def rows_at_once(rows: Split) -> int:
-    """Examples in a batch: up to 500, fewer where they are large, so that memory stays bounded; at least 8."""
-    first = next(iter(rows.batches(torch.arange(1), 1)), None)
-    if first is None or not len(first):  # a file that cannot be read
-        return 8
-    parts = [first.x] if isinstance(first.x, Tensor) else list(first.x.values())
-    return max(8, min(500, NUMBERS // max(1, sum(part.numel() for part in parts))))
+def batch_size_for(model: VAE, rows: Split, runtime: Runtime) -> int:
+    """Examples in a batch: as many as memory allows, found by a pass of the first example that can be read."""
+    first = next(iter(rows.batches(torch.arange(min(MOST, len(rows))), 1)), None)
+    if first is None:  # no file can be read; the walk over them says so
+        return MOST
+    prepared = model.likelihood.prepare(first)
+    return min(MOST, rows_at_once(model, lambda: model(prepared), runtime.device))
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ def held_out(model: VAE, rows: Split, runtime: Runtime, limit: int | None = None
     # Made before the loop: a small tensor that outlives its batch would keep the C library from using the batch's memory again.
     found = torch.empty(2, len(order), dtype=torch.float64)
     with seeded(NOISE, runtime.device):
-        for batch in rows.batches(order, rows_at_once(rows)):
+        for batch in rows.batches(order, batch_size_for(model, rows, runtime)):
             trace = model(model.likelihood.prepare(batch))
             part = found[:, done : done + len(batch)]
             part[0] = trace.expect(sum_sites(trace.log_likelihood()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Literal
 
 import torch
@@ -59,6 +60,8 @@ class Bernoulli(Decoded):
                 "  fix: set binarization to 'dynamic', 'threshold' or 'expected', or use likelihood 'logistic'"
             )
         self.binarization = binarization if levels > 2 else "expected"  # two levels: nothing to draw
+        if threshold != 0.5 and self.binarization != "threshold":
+            warnings.warn(f"threshold {threshold:g} is ignored: binarization is '{self.binarization}'", stacklevel=2)
         self.threshold = threshold
         self.top = levels - 1
         if mean is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaekit.core import Batch, Likelihood, each
-from vaekit.metrics.memory import rows_at_once
+from vaekit.engine.memory import rows_at_once
 from vaekit.metrics.noise import seed_of
 from vaekit.model import VAE
 

@@ -17,7 +17,7 @@ from vaekit.run import Run, SplitName
 from vaekit.tasks.decoding import Pixels
 from vaekit.tasks.doctor import doctor
 from vaekit.tasks.embed import Embedding, embed
-from vaekit.tasks.evaluate import Evaluation, evaluate, kept
+from vaekit.tasks.evaluate import Evaluation, category_of, evaluate, kept
 from vaekit.tasks.findings import Diagnosis
 from vaekit.tasks.generate import Generated, generate
 from vaekit.tasks.interpolate import PAIRS, Interpolation, Mode, interpolate, some_pairs
@@ -33,6 +33,7 @@ QUICK_SAMPLES = 64
 MAPPED = 1500  # points of the latent map
 DIMENSIONS = 8  # traversed at most
 VECTORS = 12  # drawn as lines
+CONDITIONS, STEPS = 12, 7  # classes shown at most; values of a number
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Material:
     sweep: Traversal | None
     embedding: Embedding | None
     diagnosis: Diagnosis | None
+    styles: Generated | None = None  # the same latents under each condition, for a run that has a context
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -107,7 +109,7 @@ class Steps:
 
 def gather(run: Run, data: Any = None, progress: Progress | None = None) -> Material:
     """All that can be had within a minute or so: what takes long is done on a limited number of examples."""
-    steps = Steps(9, progress)
+    steps = Steps(10, progress)
     held = steps.attempt("data", lambda: held_out(run, data))
     samples = steps.attempt("samples", lambda: drawn(run)) or {}
     return Material(
@@ -120,6 +122,7 @@ def gather(run: Run, data: Any = None, progress: Progress | None = None) -> Mate
         sweep=steps.attempt("traversals", lambda: swept(run, held)),
         embedding=steps.on(held, "map", lambda held: embed(run, held.given, held.split, n=some(held, MAPPED))),
         diagnosis=steps.attempt("doctor", lambda: doctor(run, data=held.given if held else None)),
+        styles=steps.attempt("conditions", lambda: styled(run)),
         window=steps.attempt("window", lambda: shown_between(run, held, samples)) or Window(0.0, 1.0),
         reasons=steps.reasons,
     )
@@ -177,6 +180,18 @@ def drawn(run: Run) -> dict[float, Generated]:
         return {temperature: generate(run, count, temperature, pixels=pixels) for temperature in TEMPERATURES}
     except ConfigError:
         return {1.0: generate(run, count, pixels=pixels)}
+
+
+def styled(run: Run) -> Generated | None:
+    """The same latents under each class of the label, or over the range of the first number; None without a context."""
+    known = run.spec.context
+    category = category_of(run)
+    asked = [f"{category}={name}" for name in known[category].classes[:CONDITIONS]] if category is not None else []
+    number = next((name for name, entry in known.items() if not entry.is_category and entry.size == 1), None)
+    if category is None and number is not None:
+        low, high = known[number].low[0], known[number].high[0]
+        asked = [f"{number}={low:.6g}..{high:.6g}:{STEPS}"]
+    return generate(run, columns(run), condition=asked) if asked else None
 
 
 def walked(run: Run, held: Held) -> tuple[Interpolation, ...]:

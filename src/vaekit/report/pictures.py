@@ -87,6 +87,16 @@ class Easel:
         alt = "Histograms of the first columns: the data, and new rows at each temperature."
         return (chart_panel(vectors.histograms(examples, lines, self.spec, THEMED, width=LINES), alt),)
 
+    def styles(self, found: Generated) -> tuple[Panel, ...]:
+        """A strip for each condition, its images from the same latents."""
+        each = found.images.reshape(len(found.conditions), -1, *found.images.shape[1:])
+        count = each.shape[1]
+        rows = [
+            Line(x, f"{count} examples with {name}, the latents those of the rows above and below.", name, "")
+            for name, x in zip(found.conditions, each, strict=True)
+        ]
+        return self.strips(rows, ("first", "last"))
+
     def paths(self, found: tuple[Interpolation, ...], classes: tuple[str, ...]) -> tuple[Panel, ...]:
         """For each pair of ends, a strip for each way."""
         rows = []

@@ -15,7 +15,7 @@ from vaekit.report.embed import chart_panel
 from vaekit.report.gather import Material, block, columns
 from vaekit.report.latent import flatten
 from vaekit.report.pictures import Easel
-from vaekit.report.tables import commands, figures_table, minus, run_tables
+from vaekit.report.tables import commands, minus, run_tables, summary_tables
 from vaekit.run import Run
 from vaekit.tasks.findings import Diagnosis
 
@@ -29,6 +29,7 @@ def sections(material: Material) -> tuple[Section, ...]:
         curves,
         reconstructions,
         samples,
+        *((conditions,) if material.run.spec.context else ()),
         interpolations,
         traversals,
         latent_map,
@@ -73,7 +74,7 @@ def summary(material: Material) -> Section:
             f"For the full ones run: vaekit evaluate {path}, then make the report again.",
         )
     return Section(
-        "summary", "Summary", words.INTRODUCTION, tables=(figures_table(figures, material.run.spec),), remarks=note
+        "summary", "Summary", words.INTRODUCTION, tables=summary_tables(figures, material.run.spec), remarks=note
     )
 
 
@@ -149,6 +150,16 @@ def samples(material: Material) -> Section:
     layout: Layout = "thirds" if draw.images else "single"
     lead = "The data is not at hand: the lines stand alone." if examples is None and not draw.images else ""
     return Section(name, title, lead, plates=(Plate(panels, caption, layout),))
+
+
+def conditions(material: Material) -> Section:
+    """The same latents under every condition."""
+    name, title, found = "conditions", "Conditions", material.styles
+    if found is None:
+        return absent(name, title, material)
+    draw = easel(material)
+    caption = words.CONDITIONS if draw.images else words.CONDITIONS_OF_VECTORS
+    return Section(name, title, plates=(Plate(draw.styles(found), caption, "strips" if draw.images else "single"),))
 
 
 def interpolations(material: Material) -> Section:

@@ -18,7 +18,7 @@ from vaekit.metrics.estimate import digits
 from vaekit.report.blocks import Row, Table, Tile
 from vaekit.report.gather import Figures
 from vaekit.run import Run
-from vaekit.tasks.evaluate import Evaluation
+from vaekit.tasks.evaluate import ByClass, Evaluation
 
 ENDS = {
     "finished": "all epochs were done",
@@ -90,6 +90,32 @@ def counted(count: int, noun: str) -> str:
     ('1 row', '1,200 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def summary_tables(figures: Figures, spec: DataSpec) -> tuple[Table, ...]:
+    """The figures, and those of every class of a conditional model."""
+    table, found = figures_table(figures, spec), figures.found.by_class
+    return (table,) if found is None else (table, class_table(found))
+
+
+def class_table(found: ByClass) -> Table:
+    """A conditional model where the class is not given, and class by class."""
+    name = found.entry
+    lines = [
+        Row(
+            f"importance-weighted bound without the {name}",
+            with_unit(found.marginal_nats, "nats"),
+            f"The bound on log p(x) when the {name} is not given: the sum over every {name}, weighted as in training.",
+        )
+    ]
+    if found.accuracy is not None:
+        meaning = f"How often the most likely {name} by Bayes' rule is the right one. The model was not trained for it."
+        lines.append(Row(f"recognized {name}", with_unit(found.accuracy, ""), meaning))
+    lines += [
+        Row(f"{name} {part.name}", with_unit(part.importance_weighted_nats, "nats"), f"{part.accuracy:.1%} recognized.")
+        for part in found.classes
+    ]
+    return Table(f"By {name}", tuple(lines), note=f"Bounds on log p(x | {name}) of the examples of each {name}.")
 
 
 def figures_table(figures: Figures, spec: DataSpec) -> Table:

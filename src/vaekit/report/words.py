@@ -45,6 +45,20 @@ SAMPLES_OF_VECTORS = Caption(
     "the shape of that column.",
 )
 
+CONDITIONS = Caption(
+    "New images under each condition. A column has the same z in every row: the condition alone differs. "
+    "What a column has in common is the style, what a row has in common is what was asked for.",
+    "Each row shows what was asked for, and each column keeps its slant, weight or mood.",
+    "Rows that look alike: the model does not heed the condition. All images of a row alike: z says nothing besides it.",
+)
+
+CONDITIONS_OF_VECTORS = Caption(
+    "New rows under each condition, from top to bottom; each column of a heat map is a column of the data. "
+    "The same z comes in the same place under every condition.",
+    "The heat maps differ as the conditions do in the data.",
+    "Heat maps that are all alike: the model does not heed the condition.",
+)
+
 PATHS = Caption(
     "Ways from one example to another. Both ends are reconstructions; in between, points on the way are decoded. "
     "“Linear” is the straight line between the two codes. “Slerp” goes along an arc, where codes keep a usual length.",

@@ -31,5 +31,6 @@ def methods(run: Run) -> list[str]:
 def members(run: Run) -> list[tuple[str, str, dict[str, object]]]:
     """Family, name and parameters (with the data's levels among them) of every part."""
     config = run.config
-    parts = [config.data, config.objective, *(getattr(config.model, part) for part in PARTS)]
+    used = [part for part in PARTS if part != "context" or run.spec.context]
+    parts = [config.data, config.objective, *(getattr(config.model, part) for part in used)]
     return [(part.family, part.name, {**part.params, "levels": run.spec.levels}) for part in parts]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaekit.errors import DataError
 from vaekit.run import Run
+from vaekit.tasks.conditions import Asked, single
 from vaekit.tasks.decoding import Pixels, decoded, unflat, width
 from vaekit.tasks.embedding import Embedding, load_embedding
 from vaekit.tasks.records import plain
@@ -34,7 +35,13 @@ class Decoded:
 
 
 def decode(
-    run: Run, latents: Any, *, pixels: Pixels = "mean", seed: int = 0, progress: Progress | None = None
+    run: Run,
+    latents: Any,
+    *,
+    pixels: Pixels = "mean",
+    seed: int = 0,
+    condition: Asked | None = None,
+    progress: Progress | None = None,
 ) -> Decoded:
     """The centre of p(x | z), or a draw from it, at given latents.
 
@@ -44,10 +51,11 @@ def decode(
             after the other and maps flattened, or `(n, *latent)`.
         pixels: `mean` or `sample`.
         seed: of the draws.
+        condition: one value of each entry of the context, `label=7`; None: the context is left out.
         progress: called with the number of examples done, and of all.
 
     Raises:
-        ConfigError: unknown `pixels`.
+        ConfigError: unknown `pixels`, a condition that the run does not know.
         DataError: latents of another shape than the model's, or that are not finite; a file that cannot be read.
     """
     points = as_embedding(latents)
@@ -61,7 +69,10 @@ def decode(
     if not torch.isfinite(z).all():
         row = int((~torch.isfinite(z)).any(1).nonzero()[0])
         raise DataError(f"expected latents that are finite, got NaN or infinity in row {row} ({points.ids[row]})")
-    return Decoded(decoded(run, unflat(run, z), pixels, seed, progress), z, points.ids, pixels)
+    asked = single(run, condition)
+    context = None if asked is None else asked.at(0, len(z))
+    images = decoded(run, unflat(run, z), pixels, seed, context=context, progress=progress)
+    return Decoded(images, z, points.ids, pixels)
 
 
 def as_embedding(latents: Any) -> Embedding:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.core import each
+from vaekit.engine.memory import rows_at_once
 from vaekit.engine.runtime import seeded
 from vaekit.errors import ConfigError
-from vaekit.metrics.memory import rows_at_once
 from vaekit.metrics.pointwise import centre
-from vaekit.model import VAE
+from vaekit.model import VAE, Context
 from vaekit.run import Run
 from vaekit.tasks.rows import Progress, device_for
 
@@ -22,17 +23,29 @@ Pixels = Literal["mean", "sample"]  # the central value of p(x | z), or a draw f
 
 
 def decoded(
-    run: Run, latents: Mapping[str, Tensor], pixels: Pixels = "mean", seed: int = 0, progress: Progress | None = None
+    run: Run,
+    latents: Mapping[str, Tensor],
+    pixels: Pixels = "mean",
+    seed: int = 0,
+    *,
+    context: Context | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
-    """Group name → latents (n, *latent), to data in its own units (n, *shape), on the CPU."""
+    """Group name → latents (n, *latent), to data in its own units (n, *shape), on the CPU, under a context of n rows."""
     check_pixels(pixels)
     device, total = device_for(run), len(next(iter(latents.values())))
     parts: list[Tensor] = []
     with torch.no_grad(), seeded(seed, device):
         for piece in pieces(run, total, progress):
             values = {name: z[piece].to(device) for name, z in latents.items()}
-            parts.append(restored(run.model, run.model.decode(values), pixels))
+            parts.append(restored(run.model, run.model.decode(values, some_rows(context, piece, device)), pixels))
     return torch.cat(parts)
+
+
+def some_rows(context: Context | None, piece: slice, device: torch.device) -> Context | None:
+    """Some rows of a context, named or embedded, on a device."""
+    found: Context | None = each(lambda value: value[piece].to(device), context)
+    return found
 
 
 def restored(model: VAE, likelihood: Distribution, pixels: Pixels) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from vaekit.core import Batch, DataSpec, Trace
+from vaekit.data.context import LABEL
 from vaekit.errors import RunError, VaekitError
 from vaekit.metrics import (
     Estimate,
     Measures,
     active_units,
     bits_per_dimension,
+    classify,
     effective_dimensions,
     measure,
     pixels,
@@ -28,6 +30,25 @@ from vaekit.model import VAE
 from vaekit.run import Run, SplitName
 from vaekit.tasks.records import plain, write
 from vaekit.tasks.rows import Chosen, chosen, positive
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class of a conditional model."""
+
+    name: str
+    importance_weighted_nats: Estimate  # the bound on log p(x | class), of its examples
+    accuracy: float  # share of its examples that Bayes' rule recognizes
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """A conditional model where the class is not given: a marginal bound, and a classifier by Bayes' rule."""
+
+    entry: str
+    marginal_nats: Estimate  # the bound on log Σ p(class) p(x | class), of all examples
+    accuracy: Estimate | None  # of the most likely class; None where no class is known
+    classes: tuple[ClassFigures, ...]  # those that have examples
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,7 @@ class Evaluation:
     notes: tuple[str, ...]
     device: str
     seconds: float
+    by_class: ByClass | None = None  # of a run with a category in its context
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -70,17 +92,21 @@ class Evaluation:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
         """The inverse of `as_dict`."""
-        known = {field.name: values[field.name] for field in fields(cls)}
+        known = {field.name: values[field.name] for field in fields(cls) if field.name != "by_class"}
         ready = {name: as_estimate(value) for name, value in known.items()}
         ready["kl_per_group"] = {name: as_estimate(value) for name, value in known["kl_per_group"].items()}
         ready |= {name: tuple(known[name]) for name in ("kl_per_dimension", "notes")}
-        return cls(**ready)
+        found = values.get("by_class")
+        return cls(**ready, by_class=None if found is None else by_class_from(found))
 
     def __str__(self) -> str:
         figures = {name: value for name, value in vars(self).items() if isinstance(value, Estimate)}
         head = (
             f"{self.run} on {self.dataset} {self.split}: {self.n} examples, {self.samples} samples each; {self.units}"
         )
+        if self.by_class is not None:
+            figures["marginal_nats"] = self.by_class.marginal_nats
+            figures |= {"accuracy": self.by_class.accuracy} if self.by_class.accuracy else {}
         lines = [f"  {name:26} {value}" for name, value in figures.items()]
         return "\n".join([head, *lines, f"  {'active_units':26} {self.active_units} of {len(self.kl_per_dimension)}"])
 
@@ -93,6 +119,7 @@ def evaluate(
     data: Any = None,
     limit: int | None = None,
     seed: int = 0,
+    by_class: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Measure a run on a split of its data, or on data in hand.
@@ -108,6 +135,8 @@ def evaluate(
         data: instead of the run's own: a path, an array, a tensor, PIL images, or rows.
         limit: at most so many examples, evenly spaced.
         seed: of all noise.
+        by_class: of a run with a category in its context: also the bound without it, and the classifier that Bayes' rule makes
+            of the model (about as long again).
         progress: called with the number of examples done, and of all.
 
     Raises:
@@ -118,8 +147,12 @@ def evaluate(
     began = time.perf_counter()
     where = chosen(run, data, split, n=limit)
     near = Nearness(run.model, run.spec)
-    found = measure(run.model, where.rows, samples, seed=seed, order=where.order, visit=near.add, progress=progress)
+    category = category_of(run) if by_class else None
+    rounds = [None if progress is None else part(progress, i, 1 + bool(category)) for i in (0, 1)]
+    found = measure(run.model, where.rows, samples, seed=seed, order=where.order, visit=near.add, progress=rounds[0])
+    classes = None if category is None else class_figures(run, where, category, samples, seed, rounds[1])
     result = evaluation(run, where, "" if data is not None else split, seed, found, near, time.perf_counter() - began)
+    result = replace(result, by_class=classes, notes=(*result.notes, *unknown_entries(where)))
     if data is None and run.path is not None:
         keep(run.path, result)
     return result
@@ -158,6 +191,60 @@ def evaluation(
         notes=tuple(near.notes),
         device=str(next(run.model.parameters()).device),
         seconds=round(seconds, 2),
+    )
+
+
+def part(progress: Callable[[int, int], None], number: int, total: int) -> Callable[[int, int], None]:
+    """Progress over all of `total` walks, in walk `number`."""
+    return lambda done, of: progress(number * of + done, total * of)
+
+
+def category_of(run: Run) -> str | None:
+    """The entry that is summed over: the label, or the first category there is."""
+    categories = [name for name, entry in run.spec.context.items() if entry.is_category]
+    return LABEL if LABEL in categories else next(iter(categories), None)
+
+
+def unknown_entries(where: Chosen) -> list[str]:
+    """Notes on entries of the context that some rows do not have."""
+    notes = []
+    for name, values in where.rows.context.items():
+        values = values.cpu()[where.order]
+        missing = int((values.isnan().any(1) if values.is_floating_point() else values < 0).sum())
+        if missing:
+            notes.append(f"{name} is unknown in {missing} of {len(values)} examples: there the model was given none")
+    return notes
+
+
+def class_figures(
+    run: Run, where: Chosen, name: str, samples: int, seed: int, progress: Callable[[int, int], None] | None
+) -> ByClass:
+    """The figures of a conditional model where one entry is not given."""
+    entry = run.spec.context[name]
+    found = classify(run.model, where.rows, name, entry, samples, seed=seed, order=where.order, progress=progress)
+    right = (found.predicted == found.truth).double()
+    known = found.truth >= 0
+    rows = {k: (found.truth == k).nonzero()[:, 0] for k in range(len(entry.classes))}
+    return ByClass(
+        entry=name,
+        marginal_nats=Estimate.of(found.marginal),
+        accuracy=Estimate.of(right[known]) if known.any() else None,
+        classes=tuple(
+            ClassFigures(entry.classes[k], Estimate.of(found.given_class[own, k]), right[own].mean().item())
+            for k, own in rows.items()
+            if len(own)
+        ),
+    )
+
+
+def by_class_from(values: Mapping[str, Any]) -> ByClass:
+    """The inverse of `plain` for this record."""
+    classes = [{name: as_estimate(value) for name, value in figures.items()} for figures in values["classes"]]
+    return ByClass(
+        entry=str(values["entry"]),
+        marginal_nats=as_estimate(values["marginal_nats"]),
+        accuracy=as_estimate(values["accuracy"]),
+        classes=tuple(ClassFigures(**figures) for figures in classes),
     )
 
 

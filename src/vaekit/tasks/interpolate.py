@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from vaekit.data.dataset import rows_of
 from vaekit.errors import ConfigError
 from vaekit.run import Run, SplitName
 from vaekit.tasks.decoding import decoded, flat, unflat
 from vaekit.tasks.embed import embed
 from vaekit.tasks.records import plain
-from vaekit.tasks.rows import Progress, chosen, in_range
+from vaekit.tasks.rows import Chosen, Progress, chosen, in_range
 
 Mode = Literal["linear", "slerp"]
 PAIRS = 4  # where none are asked for
@@ -48,7 +49,7 @@ def interpolate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Interpolation:
-    """Decode points between the posterior centres of two examples.
+    """Decode points between the posterior centres of two examples; the context, where there is one, is blended likewise.
 
     Args:
         run: the trained model.
@@ -73,7 +74,8 @@ def interpolate(
     points = embed(run, where.rows, indices=[row for pair in ends for row in pair], seed=seed)
     weights = torch.linspace(0, 1, steps)
     path = path_between(run, points.mean[0::2], points.mean[1::2], weights, mode)  # (pairs, steps, d)
-    images = decoded(run, unflat(run, path.flatten(0, 1)), progress=progress)
+    context = context_between(run, where, ends, weights)
+    images = decoded(run, unflat(run, path.flatten(0, 1)), context=context, progress=progress)
     return Interpolation(
         images=images.reshape(len(ends), steps, *images.shape[1:]),
         latents=path,
@@ -90,6 +92,15 @@ def path_between(run: Run, a: Tensor, b: Tensor, weights: Tensor, mode: Mode) ->
     starts, ends = unflat(run, a), unflat(run, b)
     parts = {name: blend(starts[name].flatten(1), ends[name].flatten(1), weights) for name in starts}
     return flat({name: part.flatten(0, 1) for name, part in parts.items()}).reshape(len(a), len(weights), -1)
+
+
+def context_between(run: Run, where: Chosen, ends: Sequence[tuple[int, int]], weights: Tensor) -> Tensor | None:
+    """The embedded context along each path, linear between that of its ends, (pairs · steps, C); None without a context."""
+    model, rows = run.model, torch.tensor(ends, device=where.device)
+    named = [rows_of(where.rows.context, rows[:, side]) for side in (0, 1)]
+    with torch.no_grad():
+        a, b = (model.embed(entries, len(ends)) for entries in named)
+    return None if a is None or b is None else linear(a, b, weights).flatten(0, 1)
 
 
 def linear(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:

@@ -27,6 +27,11 @@ class Chosen:
     order: Tensor  # row numbers, (n,)
     name: str  # of the data set; a part of it never has the name of the whole
 
+    @property
+    def device(self) -> torch.device:
+        """Where the context of the rows lies."""
+        return next((values.device for values in self.rows.context.values()), torch.device("cpu"))
+
     def ids(self, numbers: Sequence[int]) -> list[str]:
         """The ids of some rows."""
         return [self.rows.ids[number] for number in numbers]

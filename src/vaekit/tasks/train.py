@@ -17,6 +17,7 @@ from vaekit.build import build_model, build_objective, mean_of
 from vaekit.config import Config
 from vaekit.data import detect, from_arrays
 from vaekit.data.dataset import Dataset
+from vaekit.data.stored import LABELS, VALUES
 from vaekit.engine import checkpoint
 from vaekit.engine.fit import Fitted, Hook, fit
 from vaekit.engine.optim import build_optimizer
@@ -52,7 +53,7 @@ def train(
     Args:
         what: a recipe's name (`digits`), the path of a YAML file, or a nested mapping of the same form.
         data: instead of the recipe's data: a path (a folder of images, `.npy`, `.npz`), or an array, tensor or list of
-            PIL images in hand, `(n, ...)`, or a pair `(x, labels)`.
+            PIL images in hand, `(n, ...)`, or a pair `(x, labels)`, or a mapping of `x`, `labels` and other columns.
         data_dir: where named data sets lie, instead of the environment variable `VAEKIT_DATA`.
         overrides: `a.b=c` each, as `--set` on the command line.
         out: the run's directory; by default `runs/NAME`, numbered if that is taken. It is never overwritten.
@@ -146,8 +147,7 @@ def again(config: Config, info: RunInfo, data: Any) -> Dataset:
     """The data of a run, opened again, or handed over again. Raises `DataError` if it is other data."""
     if data is None:
         return runs.open_data(config, info)
-    x, labels = data if isinstance(data, tuple) else (data, None)
-    dataset = in_memory(config, x, labels) if info.in_memory else None
+    dataset = in_memory(config, data) if info.in_memory else None
     if dataset is None or dataset.fingerprint != info.fingerprint:
         raise DataError(
             f"run '{info.name}' goes on with the data it was trained on; what is given is other data.\n"
@@ -157,10 +157,23 @@ def again(config: Config, info: RunInfo, data: Any) -> Dataset:
     return dataset
 
 
-def in_memory(config: Config, x: Any, labels: Any) -> Dataset:
+def in_memory(config: Config, data: Any) -> Dataset:
     """The dataset of arrays in hand, by the `data` section of a configuration."""
     settings = {key: value for key, value in config.data.params.items() if key != "path"}
-    return from_arrays(x, labels, name="memory", **settings)
+    x, labels, columns = taken_apart(data)
+    return from_arrays(x, labels, columns=columns, name="memory", **settings)
+
+
+def taken_apart(data: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Arrays in hand: the examples, their labels, and further columns. Raises `DataError` for a mapping without examples."""
+    if not isinstance(data, Mapping):
+        return (*data, {}) if isinstance(data, tuple) else (data, None, {})
+    values = next((name for name in VALUES if name in data), None)
+    if values is None:
+        raise DataError(f"expected one of the keys {', '.join(VALUES)} in the data, got {', '.join(data) or 'none'}")
+    labels = next((name for name in LABELS if name in data), None)
+    columns = {name: column for name, column in data.items() if name not in (values, labels)}
+    return data[values], None if labels is None else data[labels], columns
 
 
 def carry_out(
@@ -205,19 +218,24 @@ def open_for(
     if isinstance(data, str | Path):
         source, params = detect(Path(data))
         params["path"] = str(Path(params["path"]).expanduser().absolute())  # it is opened again from anywhere
-        same = written if isinstance(written, dict) and written.get("name") == source else {}
-        raw.values["data"] = {**same, "name": source, **params}
+        raw.values["data"] = {**kept(written, source), "name": source, **params}
         raw.places["data"] = "--data"
     elif in_hand:
-        same = written if isinstance(written, dict) and written.get("name") == "array" else {}
-        raw.values["data"] = {**same, "name": "array", "path": None}
-    if data_dir is not None and not in_hand:
+        raw.values["data"] = {**kept(written, "array"), "name": "array", "path": None}
+    if data_dir is not None and in_hand:
+        warnings.warn("data_dir is ignored: the data is in hand", stacklevel=3)
+    elif data_dir is not None:
         recipes.put(raw, "data.data_dir", str(Path(data_dir).expanduser().absolute()))
     config = recipes.resolve(raw, overrides)
     if not in_hand:
         return config, config.data.build().load()
-    x, labels = data if isinstance(data, tuple) else (data, None)
-    return config, in_memory(config, x, labels)
+    return config, in_memory(config, data)
+
+
+def kept(written: Any, source: str) -> dict[str, Any]:
+    """What a recipe says of its data that also holds for other data: all of it for the same source, else the context."""
+    settings = written if isinstance(written, dict) else {}
+    return settings if settings.get("name") == source else {k: v for k, v in settings.items() if k == "context"}
 
 
 def describe(config: Config, dataset: Dataset, model: VAE) -> RunInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.core import Given, Latent
+from vaekit.data.dataset import rows_of
 from vaekit.errors import ConfigError
 from vaekit.metrics import measure
 from vaekit.metrics.pointwise import centre
 from vaekit.model import Group
 from vaekit.run import Run, SplitName
+from vaekit.tasks.conditions import Asked, single
 from vaekit.tasks.decoding import above_zero, flat, pieces, restored, unflat, width
 from vaekit.tasks.embed import embed
 from vaekit.tasks.records import plain
@@ -52,6 +54,7 @@ def traverse(
     *,
     data: Any = None,
     split: SplitName = "test",
+    condition: Asked | None = None,
     progress: Progress | None = None,
 ) -> Traversal:
     """Move one dimension at a time from −`span` to +`span` standard deviations of its prior.
@@ -64,6 +67,7 @@ def traverse(
         base: where the other dimensions stay: None, the prior's centre; or the posterior's centre of that row.
         data: for `base` and the ranking, instead of the run's own: a path, an array, a tensor, PIL images, or rows.
         split: of the run's own data.
+        condition: one value of each entry of the context, `label=7`; None: that of `base`, or none.
         progress: called with the number of points decoded, and of all.
 
     Raises:
@@ -77,7 +81,9 @@ def traverse(
     numbers = ranked(kl) if kl is not None else checked(dimensions or (), width(run))
     point = None if base is None else embed(run, data, split, indices=[base])
     values = torch.linspace(-span, span, steps)
-    sweep = Sweep(run, torch.tensor(numbers).repeat_interleave(steps), values.repeat(len(numbers)))
+    asked = single(run, condition)
+    context = asked.context if asked is not None else {} if base is None else context_of(run, data, split, base)
+    sweep = Sweep(run, torch.tensor(numbers).repeat_interleave(steps), values.repeat(len(numbers)), context)
     images, latents = sweep(None if point is None else point.mean, progress)
     return Traversal(
         images=images.reshape(len(numbers), steps, *images.shape[1:]),
@@ -96,6 +102,7 @@ class Sweep:
     run: Run
     which: Tensor  # dimension moved in each row                     (n,)
     values: Tensor  # to how many standard deviations of the prior    (n,)
+    context: Mapping[str, Tensor]  # of all rows                            (1, ...) each
 
     def __call__(self, base: Tensor | None, progress: Progress | None) -> tuple[Tensor, Tensor]:
         """Images (n, *shape) and latents (n, d); `base` (1, d), None: the prior's centre."""
@@ -105,10 +112,14 @@ class Sweep:
             for piece in pieces(self.run, len(self.which), progress):
                 rows = piece.stop - piece.start
                 choose = self.chooser(piece, None if base is None else base.to(device))
-                given, found = model.unroll(Given(rows, context=model.embed({}, rows)), choose)
+                given, found = model.unroll(Given(rows, context=model.embed(self.given(rows, device), rows)), choose)
                 images.append(restored(model, model.likelihood(given.without_evidence()), "mean"))
                 latents.append(flat({latent.name: latent.z for latent in found}).cpu())
         return torch.cat(images), torch.cat(latents)
+
+    def given(self, rows: int, device: torch.device) -> dict[str, Tensor]:
+        """The context of some rows."""
+        return {name: value.expand(rows, *value.shape[1:]).to(device) for name, value in self.context.items()}
 
     def chooser(self, piece: slice, base: Tensor | None) -> Any:
         """The `choose` for some of the rows."""
@@ -133,6 +144,12 @@ class Sweep:
         at = (row.to(z.device), column[row].to(z.device))
         centres, spreads = centre(p).reshape(len(z), -1)[at], p.stddev.reshape(len(z), -1)[at]
         z[at] = centres + self.values[piece][row].to(z) * spreads
+
+
+def context_of(run: Run, data: Any, split: SplitName, row: int) -> dict[str, Tensor]:
+    """The context of one row, (1, ...) each."""
+    where = chosen(run, data, split, indices=[row])
+    return rows_of(where.rows.context, where.order.to(where.device))
 
 
 def activity(run: Run, data: Any, split: SplitName) -> Tensor:

@@ -1,0 +1,1 @@
+"""How the context c enters a model: one embedding of all its entries, each of which may be unknown."""
