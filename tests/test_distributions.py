@@ -23,6 +23,7 @@ from vaekit.distributions import (
     Joint,
     Levels,
     StandardNormal,
+    StudentT,
     central,
 )
 
@@ -53,6 +54,7 @@ MAKERS: dict[str, Callable[[], Distribution]] = {
     "Joint": lambda: Joint({"a": Gaussian(rand(3, 4), rand(3, 4)), "b": Bernoulli(rand(3, 2, 5))}),
     "Levels": lambda: Levels(rand(3, 6, 4)),
     "StandardNormal": lambda: StandardNormal((3, 4), rand(1)),
+    "StudentT": lambda: StudentT(rand(3, 4), rand(3, 4) - 1, 3.5),
 }
 TENSORS = [name for name in MAKERS if name != "Joint"]
 WITH_PARAMETERS = [name for name in TENSORS if name != "StandardNormal"]
@@ -233,6 +235,18 @@ def test_gaussian_is_torchs_normal() -> None:
     a = ours.rsample()
     torch.manual_seed(0)
     assert torch.allclose(a, theirs.rsample())
+
+
+def test_student_t_is_torchs() -> None:
+    loc, log_scale, df = rand(3, 4), rand(3, 4), rand(4).exp() + 0.5
+    ours, theirs = StudentT(loc, log_scale, df), torch.distributions.StudentT(df, loc, log_scale.exp())
+    x = rand(3, 4) * 5
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x), rtol=1e-12, atol=1e-12)
+    normal = StudentT(loc, log_scale, 1e7).log_prob(x) - Gaussian(loc, log_scale).log_prob(x)
+    assert (normal.abs() / (1 + Gaussian(loc, log_scale).log_prob(x).square())).max() < 1e-4
+    assert torch.equal(central(StudentT(loc, log_scale, 0.9)), loc), "it has no mean"
+    draws = ours.rsample(torch.Size((40_000,)))
+    torch.testing.assert_close(draws.median(0).values, loc, rtol=0.1, atol=0.1)
 
 
 def test_standard_normal_is_torchs_normal() -> None:

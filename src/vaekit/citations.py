@@ -32,6 +32,18 @@ ENTRIES = {
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2015}
 }""",
+    "lange1989": """@article{lange1989,
+  title = {Robust Statistical Modeling Using the t Distribution},
+  author = {Lange, Kenneth L. and Little, Roderick J. A. and Taylor, Jeremy M. G.},
+  journal = {Journal of the American Statistical Association},
+  volume = {84}, number = {408}, pages = {881--896}, year = {1989}
+}""",
+    "takahashi2018": """@inproceedings{takahashi2018,
+  title = {Student-t Variational Autoencoder for Robust Density Estimation},
+  author = {Takahashi, Hiroshi and Iwata, Tomoharu and Yamanaka, Yuki and Yamada, Masanori and Yagi, Satoshi},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2018}
+}""",
     "ho2022": """@misc{ho2022,
   title = {Classifier-Free Diffusion Guidance},
   author = {Ho, Jonathan and Salimans, Tim},
@@ -201,6 +213,7 @@ USES: dict[str, dict[str, Callable[[Params], bool]]] = {
         "theis2016": _dequantized,
         "rybkin2021": lambda params: params.get("scale") == "shared",
     },
+    "likelihoods/student_t": {"lange1989": always, "takahashi2018": always},
     "priors/gaussian": {"sohn2015": always},
     "contexts/embedding": {"sohn2015": always, "ho2022": lambda params: bool(params.get("dropout"))},
     "likelihoods/logistic": {"kingma2016": always, "salimans2017": always},

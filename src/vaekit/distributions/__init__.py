@@ -10,6 +10,7 @@ from vaekit.distributions.joint import Joint
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic import DiscretizedLogistic
 from vaekit.distributions.logistic_mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
+from vaekit.distributions.student_t import StudentT
 
 __all__ = [
     "Bernoulli",
@@ -20,5 +21,6 @@ __all__ = [
     "Joint",
     "Levels",
     "StandardNormal",
+    "StudentT",
     "central",
 ]
