@@ -41,7 +41,7 @@ def test_entries_stand_side_by_side_and_unknown_ones_are_alike() -> None:
 def test_numbers_are_standardized() -> None:
     module = embedding().eval()
     at_mean = module({"place": torch.tensor([[1.0, -3.0]])}, 1)[:, 5:]
-    torch.testing.assert_close(at_mean[0], module.entries["place"].affine.bias.detach(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(at_mean[0], module.entries[1].affine.bias.detach(), rtol=0, atol=1e-6)
 
 
 def test_gradients_are_finite_where_numbers_are_unknown() -> None:

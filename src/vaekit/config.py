@@ -291,14 +291,19 @@ def check_model(checker: Checker, given: Any) -> ModelConfig | None:
                 f"model.{key}", f"unknown key{near(key, ('latent', *PARTS))}; known: latent, {', '.join(PARTS)}"
             )
     latent = checker.values("model", Latent, {k: v for k, v in given.items() if k == "latent" and v is not None})
-    parts = {
-        part: checker.component(f"model.{part}", family, given.get(part, STANDARD.get(part)))
-        for part, family in PARTS.items()
-    }
+    parts = {part: checker.component(f"model.{part}", family, chosen(part, given)) for part, family in PARTS.items()}
     if latent is None or any(component is None for component in parts.values()):
         return None
     shape = latent["latent"]
     return ModelConfig(latent=tuple(shape) if isinstance(shape, list) else (shape,), **parts)  # type: ignore[arg-type]
+
+
+def chosen(part: str, given: Mapping[str, Any]) -> Any:
+    """What is written for a part of the model, or the standard one; parameters alone are the standard one's."""
+    written = given.get(part, STANDARD.get(part))
+    if isinstance(written, Mapping) and "name" not in written and part in STANDARD:
+        return {"name": STANDARD[part], **written}
+    return written
 
 
 def check_plan(checker: Checker, given: Any) -> Plan | None:

@@ -10,6 +10,8 @@ import pytest
 from command_line import invoke, refused, said, trained
 from PIL import Image
 
+from vaekit.cli.files import folder_name
+
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
@@ -30,7 +32,7 @@ def test_a_grid_has_a_row_for_each_condition(labelled: Path, tmp_path: Path) -> 
 def test_a_balanced_set_is_read_back(labelled: Path, tmp_path: Path) -> None:
     made = invoke("generate", labelled, "--per-class", 3, "-o", tmp_path / "set")
     assert made.exit_code == 0, said(made)
-    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["0", "1", "2", "attributes.csv"]
     assert len(list((tmp_path / "set").glob("*/*.png"))) == 9
     assert invoke("generate", labelled, "--per-class", 3, "-o", tmp_path / "set.npz").exit_code == 0
     with np.load(tmp_path / "set.npz") as arrays:
@@ -44,6 +46,23 @@ def test_a_balanced_set_is_read_back(labelled: Path, tmp_path: Path) -> None:
         assert found.exit_code == 0, said(found)
         values = json.loads((tmp_path / f"{data}.json").read_text())
         assert [part["name"] for part in values["by_class"]["classes"]] == ["0", "1", "2"]
+
+
+def test_a_folder_holds_what_the_arrays_hold(labelled: Path, tmp_path: Path) -> None:
+    for out in ("set", "set.npz"):
+        assert invoke("generate", labelled, "--per-class", 2, "-c", "label=2", "-o", tmp_path / out).exit_code == 0
+    with np.load(tmp_path / "set.npz") as arrays:
+        for number, image in enumerate(arrays["images"]):
+            with Image.open(tmp_path / "set" / "2" / f"{number:04}.png") as picture:
+                assert np.array_equal(np.asarray(picture), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("cat", "cat"), ("T-shirt/top", "T-shirt-top"), ("..", "class .."), (".x", "class .x"), ("train", "class train")],
+)
+def test_classes_as_names_of_folders(name: str, folder: str) -> None:
+    assert folder_name(name) == folder
 
 
 def test_reconstructions_as_another_class(labelled: Path, tmp_path: Path) -> None:

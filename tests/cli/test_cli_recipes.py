@@ -9,7 +9,7 @@ import torch
 
 from vaekit import recipes
 from vaekit.build import build_model, build_objective, mean_of
-from vaekit.core import DataSpec
+from vaekit.core import ContextSpec, DataSpec
 from vaekit.data.resident import ResidentRows
 from vaekit.engine.fit import fit
 
@@ -39,7 +39,9 @@ def stand_in(spec: DataSpec) -> Few:
         x = 1 + 2 * torch.randn(6, *spec.shape, generator=generator)
     else:
         x = torch.randint(spec.levels, (6, *spec.shape), generator=generator, dtype=torch.uint8)
-    return Few(ResidentRows(x[:4], spec), ResidentRows(x[4:], spec))
+    label = torch.arange(6) % 3
+    parts = [{name: label[part] for name in spec.context} for part in (slice(4), slice(4, 6))]
+    return Few(ResidentRows(x[:4], spec, context=parts[0]), ResidentRows(x[4:], spec, context=parts[1]))
 
 
 @pytest.mark.parametrize("name", recipes.recipe_names())
@@ -47,8 +49,10 @@ def test_recipe_takes_a_step(name: str) -> None:
     raw = recipes.read(name)
     source = raw.values["data"]["name"]
     config = recipes.resolve(raw, [f"data.path={name}"] if source in NEEDS_PATH else [])
-    data = stand_in(SPECS[source])
-    model = build_model(config, SPECS[source], mean_of(data.train))
+    classes = ContextSpec(classes=("a", "b", "c"), shares=(0.5, 0.25, 0.25))
+    spec = replace(SPECS[source], context=dict.fromkeys(raw.values["data"].get("context", ()), classes))
+    data = stand_in(spec)
+    model = build_model(config, spec, mean_of(data.train))
     before = {key: value.clone() for key, value in model.state_dict().items()}
     plan = replace(config.train, epochs=1, time=None, batch_size=4, ema=0.0, device="cpu", precision="float32")
     fitted = fit(model, build_objective(config), data, plan)

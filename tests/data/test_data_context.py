@@ -80,9 +80,24 @@ def test_statistics_are_of_the_training_rows_alone() -> None:
         ({"age": AGE[:-1]}, ("age",), (f"expected {N} rows", "(39,)")),
         ({"age": np.where(AGE > 50, np.inf, AGE)}, ("age",), ("expected finite numbers", "infinity")),
         ({"age": np.full(N, np.nan)}, ("age",), ("known in some training row",)),
+        ({"age": ["n/a", *(f"{age:.2f}" for age in AGE[1:])]}, ("age",), ("expected numbers, got 'n/a'", "1 of 40")),
+        ({"age": [f"{age:.2f}" for age in AGE]}, ("age",), ("expected numbers, got text", "as floats")),
+        ({"name": [f"row {i}" for i in range(N)]}, ("name",), ("40 different texts in 40 rows",)),
+        ({"side": np.where(np.arange(N) % 2, 1, -1)}, ("side",), ("at least two classes", "'1' alone")),
         ({"code": np.arange(N) * 1_000_000}, ("code",), ("at most 10000 classes", "given as floats")),
     ],
-    ids=["misspelt", "no labels", "too few", "infinite", "all unknown", "too many"],
+    ids=[
+        "misspelt",
+        "no labels",
+        "too few",
+        "infinite",
+        "all unknown",
+        "mixed",
+        "text",
+        "own",
+        "one class",
+        "too many",
+    ],
 )
 def test_what_cannot_condition(columns: dict[str, Any], context: tuple[str, ...], parts: tuple[str, ...]) -> None:
     with pytest.raises(DataError) as error:
@@ -150,6 +165,29 @@ def test_folders_have_classes_and_tables(folder: Path, memory_mb: int) -> None:
                 assert batch.context["size"][position] == (-1 if number == 19 else 0 if number > 9 else 1)
                 seen += 1
     assert seen == 20
+
+
+def test_a_balanced_set_brings_its_table_along(folder: Path) -> None:
+    source = {"context": ("label", "weight"), "attributes": str(folder / "table.csv")}
+    data = Images(str(folder / "images"), **source).load()  # type: ignore[arg-type]
+    assert any("weight is unknown in 1 of 20 rows" in remark for remark in data.remarks)
+    rows = read(folder / "images", data.preparation, data.spec)
+    assert rows.context["weight"].isnan().all()
+    (folder / "images" / "attributes.csv").write_text((folder / "table.csv").read_text())
+    rows = read(folder / "images", data.preparation, data.spec)
+    number = [int(Path(name).stem) for name in rows.ids]
+    expected = [i / 2 + 0.25 if i < 19 else float("nan") for i in number]
+    np.testing.assert_allclose(rows.context["weight"][:, 0].numpy(), expected)
+
+
+def test_unknown_cells_of_a_table(folder: Path) -> None:
+    lines = [
+        f"{'cats' if i % 2 else 'dogs'}/{i:02}.png,{(-1, 3, 4)[i % 3]},{'nan' if i % 4 else i + 0.5}" for i in range(20)
+    ]
+    (folder / "table.csv").write_text("\n".join(["file,kind,weight", *lines]) + "\n")
+    data = Images(str(folder / "images"), context=("kind", "weight"), attributes=str(folder / "table.csv")).load()
+    assert data.spec.context["kind"].classes == ("3", "4")
+    assert not data.spec.context["weight"].is_category
 
 
 def test_tables_that_do_not_fit(folder: Path) -> None:

@@ -79,6 +79,8 @@ def test_several_entries_are_combined(run: Run) -> None:
         ),
         (["label=lefft"], ("label has no class 'lefft'", "did you mean 'left'", "it has left, none, right")),
         (["label=3"], ("label has no class '3'",)),
+        (["label=-1"], ("label has no class '-1'", "label=unknown hides it")),
+        ([f"tilt=0..1:{10**6}"], ("at most 10000 combinations", "got 1000000")),
         (["label"], ("expected name=value", "got 'label'")),
         (["tilt=much"], ("tilt: expected a number", "got 'much'")),
         (["tilt=1,2"], ("tilt: expected a number", "[1.0, 2.0]")),
@@ -149,9 +151,7 @@ def test_an_example_under_its_own_context_is_its_reconstruction(run: Run) -> Non
     rows = run.rows("test")
     first = rows.gather(torch.tensor([0])).context
     own = {name: value[0].tolist() if value.is_floating_point() else int(value[0]) for name, value in first.items()}
-    asked = {name: [value] if name != "code" else [np.array(value)] for name, value in own.items()}
-    asked["tilt"] = [own["tilt"][0]]  # type: ignore[index]
-    found = vaekit.reconstruct(run, indices=[0], samples=1, condition=asked)
+    found = vaekit.reconstruct(run, indices=[0], samples=1, condition=own)
     assert found.changed is not None
     torch.testing.assert_close(found.changed[0, 0], found.outputs[0], rtol=1e-4, atol=1e-2)
 
@@ -180,7 +180,7 @@ def test_a_directed_edit_does_what_the_labels_say(run: Run) -> None:
         ("colour=red", "the data has no 'colour'.* it has label, tilt, code"),
         ("label", "expected label=CLASS, one of left, none, right"),
         ("label=up", "label has no class 'up'"),
-        ("tilt=3", "'tilt' is 1 numbers: expected"),
+        ("tilt=3", "'tilt' is no class: expected"),
     ],
 )
 def test_attributes_that_are_none(run: Run, attribute: str, message: str) -> None:
@@ -188,17 +188,31 @@ def test_attributes_that_are_none(run: Run, attribute: str, message: str) -> Non
         vaekit.edit(run, attribute)
 
 
-def test_an_attribute_of_one_kind_alone(run: Run) -> None:
-    x = {"images": pictures()[:4], "labels": np.zeros(4, np.int64)}
-    with pytest.raises((DataError, ConfigError)):
-        vaekit.edit(run, "label=left", data=x["images"])
+def test_an_attribute_of_one_kind_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "left.npz"
+    np.savez(path, images=pictures()[KIND == "left"], labels=np.array(["left"] * 40), tilt=TILT[KIND == "left"])
+    with (
+        pytest.warns(UserWarning, match="code is unknown"),
+        pytest.raises(DataError, match="got only one kind among 40"),
+    ):
+        vaekit.edit(run, "label=left", data=path)
 
 
 def test_walks_keep_the_context(run: Run) -> None:
     found = vaekit.interpolate(run, [(0, 5)], steps=3, split="train")
     ends = vaekit.reconstruct(run, split="train", indices=[0, 5], samples=1).outputs
     torch.testing.assert_close(found.images[0, [0, -1]], ends, rtol=1e-4, atol=1e-2)
-    based = vaekit.traverse(run, [0], base=2, steps=3, split="train")
+    based = vaekit.traverse(run, [0], span=1e-6, base=2, steps=3, split="train")
+    at_base = vaekit.embed(run, split="train", indices=[2]).mean
+    own = run.rows("train").gather(torch.tensor([2])).context
+    same = {"label": int(own["label"][0]), "tilt": float(own["tilt"][0, 0]), "code": own["code"][0].tolist()}
+    moved = at_base.clone()
+    moved[0, 0] = float(based.latents[0, 1, 0])
+    torch.testing.assert_close(
+        based.images[0, 1], vaekit.decode(run, moved, condition=same).images[0], rtol=1e-4, atol=1e-2
+    )
+    part = vaekit.traverse(run, [0], span=1e-6, base=2, steps=3, split="train", condition={"label": same["label"]})
+    torch.testing.assert_close(part.images, based.images)
     asked = vaekit.traverse(run, [0], condition={"label": "left"}, steps=3)
     plain = vaekit.traverse(run, [0], steps=3)
     assert based.images.shape == asked.images.shape == (1, 3, 1, 8, 9)
@@ -228,8 +242,11 @@ def test_evaluation_says_what_the_class_is_worth(run: Run) -> None:
 
 
 def test_evaluation_of_data_without_a_context_says_so(run: Run) -> None:
-    found = vaekit.evaluate(run, samples=3, data=pictures()[:7])
-    assert any("label is unknown in 7 of 7 examples" in note for note in found.notes)
+    with pytest.warns(UserWarning, match="is unknown") as said:
+        found = vaekit.evaluate(run, samples=3, data=pictures()[:7])
+    words = [str(warning.message) for warning in said]
+    assert any("label is unknown in 7 of 7 examples" in word and "left, none, right" in word for word in words)
+    assert any("tilt is unknown in 7 of 7" in word for word in words)
     assert found.by_class is not None and found.by_class.accuracy is None and not found.by_class.classes
 
 
@@ -249,3 +266,35 @@ def test_a_run_keeps_its_context(run: Run) -> None:
     assert loaded.spec == run.spec and loaded.spec.context["code"].size == 2
     first, second = (vaekit.generate(which, 3, condition=["label=right", "tilt=0.1"]) for which in (run, loaded))
     torch.testing.assert_close(first.images, second.images)
+
+
+def test_latents_remember_what_they_were_inferred_under(run: Run, tmp_path: Path) -> None:
+    back = vaekit.reconstruct(run, n=6, samples=1).outputs
+    points = vaekit.embed(run, n=6)
+    for suffix in (".npz", ".csv"):
+        path = points.save(tmp_path / f"latents{suffix}")
+        torch.testing.assert_close(vaekit.decode(run, path).images, back, rtol=1e-3, atol=1e-2)
+    other = vaekit.decode(run, points, condition=["label=left"]).images
+    assert not torch.allclose(other, back, atol=1.0)
+
+
+def test_python_values_of_any_kind(run: Run) -> None:
+    for given in (np.array([1, 2]), torch.tensor([1, 2]), range(1, 3), (1, 2), ["none", np.str_("right")]):
+        assert conditions(run, {"label": given}).context["label"].tolist() == [1, 2]
+    assert conditions(run, {"label": torch.tensor(2)}).names == ("label=right",)
+    assert conditions(run, {"code": [0.5, 1.0]}).context["code"].tolist() == [[0.5, 1.0]]
+    assert conditions(run, {"code": [[0.5, 1.0], [0.0, 0.25]]}).context["code"].shape == (2, 2)
+    assert len(conditions(run, ["label=left", "label=left", "label=0"])) == 1, "asked for once is enough"
+
+
+def test_numbers_far_outside_are_said(run: Run) -> None:
+    with pytest.warns(UserWarning, match="tilt=9 is far outside of what the training data has"):
+        conditions(run, {"tilt": 9.0})
+
+
+def test_drawn_classes_say_nothing_of_the_latents(run: Run) -> None:
+    made = vaekit.generate(run, 4000)
+    z, label = made.latents, made.context["label"]
+    if run.config.model.prior.name == "standard":
+        spreads = torch.stack([z[label == k].std(0) for k in range(3)])
+        assert (spreads - 1).abs().max() < 0.08

@@ -209,4 +209,5 @@ def test_records_are_plain_values_on_demand(run: Run) -> None:
     for record in (embed(run, n=2), reconstruct(run, n=2), interpolate(run, [(0, 1)], 2), traverse(run, [0], steps=2)):
         assert isinstance(record.as_dict(), dict)  # type: ignore[attr-defined]
     alone = Embedding(torch.zeros(1, 2), torch.zeros(1, 2), ("a",)).as_dict()
-    assert alone == {"mean": [[0.0, 0.0]], "scale": [[0.0, 0.0]], "ids": ["a"], "labels": None, "classes": []}
+    known = {"mean": [[0.0, 0.0]], "scale": [[0.0, 0.0]], "ids": ["a"], "labels": None, "classes": []}
+    assert alone == {**known, "context": {}}

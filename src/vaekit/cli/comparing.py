@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FIGURES = {
     "elbo_nats": "ELBO, nats",
     "importance_weighted_nats": "importance-weighted, nats",
+    "without_class_nats": "without the class, nats",
+    "accuracy": "class recognized",
     "bits_per_dim": "bits/dim",
     "kl_nats": "KL, nats",
     "active_units": "active units",

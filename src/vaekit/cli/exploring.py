@@ -203,9 +203,11 @@ def edit(
                 seed=seed,
                 progress=progress,
             )
-        strips += [render.Strip(f"{each}  {name}", x) for name, x in zip(made.ids, made.images, strict=True)]
+        ends = f"{strengths[0]:g} to {strengths[-1]:g}"
+        strips += [render.Strip(f"{each}, {ends}", x) for x in made.images]
         screen.tell(
-            f"{each}: from {made.examples[0]} examples with it and {made.examples[1]} without; "
+            f"{each}: from {made.examples[0]} examples {'with it' if '=' in each else 'above its mean'} and "
+            f"{made.examples[1]} {'without' if '=' in each else 'below'}; "
             f"strengths {strengths[0]:g} to {strengths[-1]:g}"
         )
     render.save(render.rows(strips, loaded.spec), where.path)

@@ -123,11 +123,13 @@ class Examples:
     latents: Tensor  # (n, d)
     conditions: Sequence[str] = ()
     context: Mapping[str, Tensor] = field(default_factory=dict)  # (n,) or (n, size) each
+    sorted_by: str = ""  # the entry whose classes are sub-folders, if any
 
 
 def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
     """Write examples: a grid (a row for each condition), single files (a sub-folder for each), arrays, or a table."""
     from vaekit import render
+    from vaekit.data.attributes import ATTRIBUTES
     from vaekit.tasks import records
 
     x, several = made.x, len(made.conditions) > 1
@@ -138,20 +140,74 @@ def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
     elif where.form == "picture":
         render.save(render.picture(x, spec), where.path)
     elif where.form == "folder":
-        render.save_each(x, where.path, spec, names=file_names(made) if several else None)
+        names = file_names(made, spec)
+        render.save_each(whole(x, spec), where.path, spec, names=names)
+        if made.context and names:
+            records.write(where.path / ATTRIBUTES, attributes(made, names, spec))
     elif where.form == "npz":
         records.write(where.path, archive(made, spec))
     else:
-        names = spec.names or tuple(f"x_{number}" for number in range(x.shape[1]))
-        records.write(where.path, records.to_csv(names, x.tolist()))
+        header, beside = spec.names or tuple(f"x_{number}" for number in range(x.shape[1])), columns(made, spec)
+        lines = ([*row, *more] for row, more in zip(x.tolist(), rows_of(beside, len(x)), strict=True))
+        records.write(where.path, records.to_csv([*header, *beside], lines))
 
 
-def file_names(made: Examples) -> list[str]:
-    """A sub-folder for each condition, as the source `images` reads classes: `7/0000`, or `label=7, age=3/0000`."""
-    count = len(made.x) // len(made.conditions)
-    single = all("," not in name for name in made.conditions)  # one entry alone was asked for
-    folders = [name.partition("=")[2] if single else name for name in made.conditions]
-    return [f"{folder.replace('/', '-')}/{number:04d}" for folder in folders for number in range(count)]
+def file_names(made: Examples, spec: DataSpec) -> list[str] | None:
+    """A sub-folder for each class or each condition, as the source `images` reads classes: `7/0000`. None: no folders."""
+    if made.sorted_by:
+        classes = spec.context[made.sorted_by].classes
+        folders = [folder_name(classes[int(number)]) for number in made.context[made.sorted_by]]
+    elif len(made.conditions) > 1:
+        count = len(made.x) // len(made.conditions)
+        distinct = [f"{number:03d} {name}" for number, name in enumerate(made.conditions)]
+        folders = [folder_name(name) for name in distinct for _ in range(count)]
+    else:
+        return None
+    seen: dict[str, int] = {}
+    names = []
+    for folder in folders:
+        seen[folder] = seen.get(folder, -1) + 1
+        names.append(f"{folder}/{seen[folder]:04d}")
+    return names
+
+
+def rows_of(found: Mapping[str, Sequence[Any]], count: int) -> list[list[Any]]:
+    """Columns by name as one list a row."""
+    return [[values[i] for values in found.values()] for i in range(count)]
+
+
+def folder_name(name: str) -> str:
+    """A class as the name of a folder that is read back as a class: no path, nothing hidden, no split."""
+    from vaekit.data.folder import SPLITS
+
+    plain = name.replace("/", "-").replace("\\", "-").strip() or "-"
+    return f"class {plain}" if plain.startswith((".", "__MACOSX")) or plain.lower() in SPLITS else plain
+
+
+def whole(x: Tensor, spec: DataSpec) -> Tensor:
+    """Levels rounded to whole numbers, so that a picture is read back as the array is; continuous data as it is."""
+    return x if spec.levels is None else x.round().clamp(0, spec.levels - 1)
+
+
+def columns(made: Examples, spec: DataSpec) -> dict[str, list[Any]]:
+    """What the examples were conditioned on, by name: classes by theirs, numbers; empty where unknown."""
+    found: dict[str, list[Any]] = {}
+    for name, values in made.context.items():
+        entry = spec.context[name]
+        if entry.is_category:
+            found[name] = ["" if number < 0 else entry.classes[number] for number in values.tolist()]
+        else:
+            names = [name] if entry.size == 1 else [f"{name}_{i}" for i in range(entry.size)]
+            found |= {key: values[:, i].tolist() for i, key in enumerate(names)}
+    return found
+
+
+def attributes(made: Examples, names: Sequence[str], spec: DataSpec) -> bytes:
+    """A table of all files, as `data.attributes` takes it."""
+    from vaekit.tasks import records
+
+    found = columns(made, spec)
+    return records.to_csv(["file", *found], zip([f"{name}.png" for name in names], *found.values(), strict=True))
 
 
 def archive(made: Examples, spec: DataSpec) -> bytes:
@@ -164,9 +220,8 @@ def archive(made: Examples, spec: DataSpec) -> bytes:
 
     import numpy as np
 
-    x = made.x
-    if spec.levels is not None:
-        x = x.round().clamp(0, spec.levels - 1).byte()
+    x = whole(made.x, spec)
+    x = x if spec.levels is None else x.byte()
     is_map = len(spec.shape) == 3
     values = (x.squeeze(1) if spec.shape[0] == 1 else x.movedim(1, -1)) if is_map else x
     stream = io.BytesIO()
@@ -175,6 +230,7 @@ def archive(made: Examples, spec: DataSpec) -> bytes:
         classes = spec.context[name].classes
         named = bool(classes) and classes != tuple(str(number) for number in range(len(classes)))
         key = "labels" if name == "label" else name
-        arrays[key] = np.array(classes)[given.numpy()] if named else given.numpy()
+        texts = np.array([*classes, ""])  # −1, unknown, is the last
+        arrays[key] = texts[given.numpy()] if named else given.numpy()
     np.savez(stream, **arrays)
     return stream.getvalue()

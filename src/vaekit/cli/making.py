@@ -83,7 +83,11 @@ def generate(
             same=per_class is None,
             progress=progress,
         )
-    write_examples(where, Examples(made.images, made.latents, made.conditions, made.context), loaded.spec)
+    write_examples(
+        where,
+        Examples(made.images, made.latents, made.conditions, made.context, sorted_by=sorting(loaded, per_class)),
+        loaded.spec,
+    )
     under = f" under each of {len(made.conditions)} conditions" if len(made.conditions) > 1 else ""
     under = f" with {made.conditions[0]}" if len(made.conditions) == 1 else under
     screen.tell(
@@ -93,21 +97,30 @@ def generate(
     screen.say(f"wrote {where.path}")
 
 
+def sorting(run: Run, per_class: int | None) -> str:
+    """The entry whose classes are sub-folders; none but for a balanced set."""
+    from vaekit.tasks.conditions import category_of
+
+    return category_of(run) or "" if per_class else ""
+
+
 def every(asked: list[str] | None) -> bool:
     """Whether a condition stands for several: all classes, or a range."""
     return any(text.endswith("=all") or ".." in text for text in asked or ())
 
 
 def balanced(run: Run, condition: list[str] | None, n: int | None) -> list[str]:
-    """The conditions of a balanced set: all classes, unless some are named. Raises `ConfigError` beside -n."""
-    from vaekit.tasks.evaluate import category_of
+    """The conditions of a balanced set: all classes, unless some are named, under whatever else is asked for.
+
+    Raises `ConfigError` beside -n.
+    """
+    from vaekit.tasks.conditions import category_of
 
     if n is not None:
         raise ConfigError("--per-class says how many: leave -n out")
-    if condition:
-        return condition
-    category = category_of(run)
-    return [f"{category or 'label'}=all"]  # which is refused, in words, where there is no such thing
+    category, asked = category_of(run) or "label", condition or []  # a run without one refuses it, in words
+    named = any(text.partition("=")[0].strip() == category for text in asked)
+    return [*asked] if named else [f"{category}=all", *asked]
 
 
 def what_is_shown(spec: DataSpec, pixels: str) -> str:

@@ -82,7 +82,7 @@ def print_evaluation(found: Evaluation) -> None:
     shown = "  ".join(f"{value:.2f}" for value in kl[:SHOWN_DIMENSIONS])
     more = f"  and {len(kl) - SHOWN_DIMENSIONS} more" if len(kl) > SHOWN_DIMENSIONS else ""
     screen.show(Text.assemble(("KL per dimension, nats  ", "bold"), shown + more))
-    if found.by_class is not None:
+    if found.by_class is not None and found.by_class.classes:
         screen.show(class_table(found.by_class))
     for remark in found.notes:
         screen.note(remark)

@@ -139,6 +139,7 @@ def described(path: Path, info: RunInfo, config: Config, history: list[dict[str,
         ("run", f"{path} ({info.name}, {info.created})"),
         ("data", f"{info.dataset}: {sizes(info)}"),
         ("example", kind(info.spec)),
+        *given(info.spec),
         ("fingerprint", info.fingerprint[:16]),
         ("model", f"{parts(model)}, {info.parameters:,} parameters"),
         ("", f"posterior {model.posterior.name}, prior {model.prior.name}, likelihood {model.likelihood.name}"),
@@ -152,6 +153,18 @@ def described(path: Path, info: RunInfo, config: Config, history: list[dict[str,
         ("with", f"vaekit {info.vaekit}, torch {info.torch}, python {info.python}; {info.device}, {info.precision}"),
         ("files", ", ".join(sorted(file.name for file in path.iterdir() if not file.name.startswith(".")))),
     ]
+
+
+def given(spec: DataSpec) -> list[tuple[str, str]]:
+    """What conditions the model, a line an entry."""
+    lines: list[tuple[str, str]] = []
+    for name, entry in spec.context.items():
+        more = f" and {len(entry.classes) - 12} more" if len(entry.classes) > 12 else ""
+        words = f"{', '.join(entry.classes[:12])}{more}" if entry.is_category else f"{entry.size} numbers"
+        if not entry.is_category and entry.size == 1:
+            words = f"a number, in training from {entry.low[0]:.4g} to {entry.high[0]:.4g}"
+        lines.append(("given" if not lines else "", f"{name}: {words}"))
+    return lines
 
 
 def objective(config: Config) -> str:

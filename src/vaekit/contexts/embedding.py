@@ -20,7 +20,8 @@ class Embedding(nn.Module):
 
     Args:
         width: numbers that stand for one entry.
-        dropout: the probability with which an entry is hidden in training.
+        dropout: the probability with which an entry is hidden in training. With 0 the model never learns what it is not to
+            know an entry: then do not leave any out.
         entries: what the context is, by name.
 
     References:
@@ -37,20 +38,18 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = dropout
-        self.entries = nn.ModuleDict(
-            {
-                name: Category(entry, width) if entry.is_category else Numbers(entry, width)
-                for name, entry in entries.items()
-            }
+        self.names = tuple(entries)  # a list of modules: not every name of a column can be that of an attribute
+        self.entries = nn.ModuleList(
+            Category(entry, width) if entry.is_category else Numbers(entry, width) for entry in entries.values()
         )
 
     def forward(self, context: Mapping[str, Tensor], rows: int) -> Tensor:
         """Named entries, `(rows,)` or `(rows, size)` each; one that is absent is unknown everywhere → `(rows, C)`."""
-        return torch.cat([self.embedded(name, context.get(name), rows) for name in self.entries], dim=1)
+        parts = zip(self.names, self.entries, strict=True)
+        return torch.cat([self.embedded(module, context.get(name), rows) for name, module in parts], dim=1)
 
-    def embedded(self, name: str, values: Tensor | None, rows: int) -> Tensor:
+    def embedded(self, embedder: nn.Module, values: Tensor | None, rows: int) -> Tensor:
         """One entry, `(rows, width)`."""
-        embedder = self.entries[name]
         found: Tensor = embedder(values, rows)
         if not self.training or not self.dropout or values is None:
             return found

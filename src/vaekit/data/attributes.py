@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaekit.errors import DataError
+from vaekit.data.context import LABEL
+from vaekit.errors import DataError, near
 
+ATTRIBUTES = "attributes.csv"  # the table that a folder may bring along
 KEYS = ("file", "id", "ids", "filename")  # how the column of file names may be called
 
 
@@ -58,13 +60,18 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _typed(cells: Sequence[str]) -> NDArray[Any]:
-    """Text as it is, whole numbers as text (they are classes), other numbers as floats with NaN for what is empty."""
+    """Text as it is, whole numbers as text (they are classes), numbers with a point as floats.
+
+    An empty cell, and `nan`, is unknown (NaN, or empty text); so is −1 among whole numbers.
+    """
+    cells = ["" if cell.lower() == "nan" else cell for cell in cells]
     try:
         numbers = np.array([float(cell) if cell else np.nan for cell in cells])
     except ValueError:
         return np.array(cells)
-    known = numbers[~np.isnan(numbers)]
-    return np.array(cells) if len(known) and (known == np.trunc(known)).all() else numbers
+    if any(mark in cell.lower() for cell in cells for mark in (".", "e", "inf")):
+        return numbers
+    return np.array(["" if cell == "-1" else cell for cell in cells])
 
 
 def _placed(values: NDArray[Any], where: NDArray[np.int64]) -> NDArray[Any]:
@@ -91,4 +98,9 @@ def columns_of_folder(
 ) -> Mapping[str, NDArray[Any]]:
     """The columns that are asked for, out of those that the table has."""
     found = {} if attributes is None else read_attributes(attributes, names)
+    missing = [name for name in context if found and name not in found and name != LABEL]
+    if missing:
+        raise DataError(
+            f"data.context: unknown entry '{missing[0]}'{near(missing[0], found)}; {attributes} has {', '.join(found)}"
+        )
     return {name: values for name, values in found.items() if name in context}

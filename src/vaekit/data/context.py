@@ -36,6 +36,8 @@ def read_column(name: str, values: Any, n: int, where: str, known: ContextSpec |
     if known is not None and known.is_category != (column.dtype.kind != "f"):
         kinds = ("numbers (floats)", f"classes ({', '.join(known.classes[:8])})")
         raise DataError(f"{where}: expected {kinds[known.is_category]}, as in training, got {column.dtype} values")
+    if column.dtype.kind == "U" or column.dtype.kind == "O":
+        check_text(column, where)
     if column.dtype.kind != "f":
         codes, classes = read_labels(column, n, () if known is None else known.classes, where)
         if not classes:
@@ -54,22 +56,73 @@ def read_column(name: str, values: Any, n: int, where: str, known: ContextSpec |
     return Column(numbers)
 
 
+def check_text(column: Any, where: str) -> None:
+    """Raise `DataError` for text that is meant to be numbers, or where nearly every row has a text of its own."""
+    cells = [str(cell) for cell in column.ravel() if str(cell)]
+    odd = [cell for cell in cells if not is_number(cell)]
+    if cells and odd and len(odd) < len(cells) / 2:
+        raise DataError(
+            f"{where}: expected numbers, got '{odd[0]}' among them ({len(odd)} of {len(cells)} values are no numbers).\n"
+            "  fix: leave a value that is not known empty (NaN in an array)"
+        )
+    if any("." in cell for cell in cells) and not odd:
+        raise DataError(f"{where}: expected numbers, got text such as '{cells[0]}'.\n  fix: give them as floats")
+    if len(cells) >= 40 and len(set(cells)) > len(cells) / 2:
+        raise DataError(
+            f"{where}: expected classes, got {len(set(cells))} different texts in {len(cells)} rows: nearly every row would "
+            "be a class of its own"
+        )
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def unknown_in(values: Tensor) -> Tensor:
+    """Where an entry is unknown, (n,)."""
+    return values.isnan().any(1) if values.is_floating_point() else values < 0
+
+
+def missing_values(columns: Mapping[str, Column], where: str) -> list[str]:
+    """Remarks on columns that are not known everywhere."""
+    found = {name: int(unknown_in(column.values).sum()) for name, column in columns.items()}
+    return [
+        f"{where}: data.context: {name} is unknown in {count} of {len(columns[name].values)} rows"
+        for name, count in found.items()
+        if count
+    ]
+
+
 def wanted(names: Sequence[str], columns: Mapping[str, Column], where: str) -> dict[str, Column]:
     """The columns that are to condition. Raises `DataError` for one that is not there; the message lists those that are."""
     for name in names:
         if name not in columns:
             there = f"the set has {', '.join(columns)}" if columns else "the set has no labels and no other columns"
-            raise DataError(f"{where}: data.context: unknown entry '{name}'{near(name, columns)}; {there}")
+            raise DataError(
+                f"{where}: data.context: unknown entry '{name}'{near(name, columns)}; {there}.\n"
+                "  fix: labels are sub-folders of images or `labels` of an .npz file; other columns stand in that file, or in "
+                "the table data.attributes of a folder"
+            )
     return {name: columns[name] for name in names}
 
 
 def describe(column: Column, train: Tensor, where: str) -> ContextSpec:
     """What a column is, over the training rows `train` (m,). Raises `DataError` where it is unknown in all of them."""
     values = column.values[train]
-    known = values >= 0 if column.classes else ~values.isnan().any(1)
+    known = ~unknown_in(values)
     if not known.any():
         raise DataError(f"{where}: expected the context to be known in some training row, got none")
     values = values[known]
+    if column.classes and bool((values == values[0]).all()):
+        name = column.classes[int(values[0])]
+        raise DataError(
+            f"{where}: expected at least two classes in the training rows, got '{name}' alone (-1 means unknown)"
+        )
     if column.classes:
         shares = torch.bincount(values, minlength=len(column.classes)).double() / len(values)
         return ContextSpec(classes=column.classes, shares=tuple(shares.tolist()))

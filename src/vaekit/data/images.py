@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaekit.core import DataSpec
 from vaekit.data.attributes import check_path, columns_of_folder
-from vaekit.data.context import LABEL, Column, describe, read_column, wanted
+from vaekit.data.context import LABEL, Column, describe, missing_values, read_column, wanted
 from vaekit.data.dataset import Dataset, Fit, Preparation
 from vaekit.data.folder import (
     Headers,
@@ -53,7 +53,8 @@ class Images(Source):
         memory_mb: beyond so many decoded megabytes (2²⁰ bytes) the folder is streamed.
         context: entries that condition the model: `label` (the sub-folder), or columns of the table `attributes`.
         attributes: a `.csv` or `.npz` table with a column `file` (names below the folder) and others: text and whole
-            numbers are classes, other numbers are numbers; embeddings are arrays (n, d) of a `.npz`.
+            numbers are classes, other numbers are numbers; embeddings are arrays (n, d) of a `.npz`. A column `label` counts
+            where there are no sub-folders.
 
     Raises `DataError` for a folder that is missing, empty or unreadable, with more than a fifth of its files broken, or
     with images smaller than 8×8.
@@ -99,21 +100,24 @@ class Images(Source):
         whole = StreamedRows(self.root, names, spec, preparation, numbers, context)
         splits, broken = settle([whole.select(torch.from_numpy(index)) for index in indices], self.memory)
         train, validation, test = splits
-        mark = fingerprint([*content_sample(self.root, listed), *indices, *self._marked(context)])
+        mark = fingerprint([*content_sample(self.root, listed), *indices, *self._marked(context, labels is not None)])
         name = self.root.resolve().name or "images"
         name = f"{name}-folder" if is_reserved(name) else name
-        return Dataset(name, spec, preparation, train, validation, test, mark, remarks + chosen + broken)
+        remarks += chosen + broken + tuple(missing_values(columns, str(self.root)))
+        return Dataset(name, spec, preparation, train, validation, test, mark, remarks)
 
     def _columns(self, names: Names, label: Column | None) -> dict[str, Column]:
         """The columns that condition, in the order of the files."""
         found = columns_of_folder(self.attributes, names, self.context)
         columns = {key: read_column(key, values, len(names), str(self.root)) for key, values in found.items()}
+        if label is not None:
+            columns.pop(LABEL, None)  # the sub-folder is the label
         return wanted(self.context, ({} if label is None else {LABEL: label}) | columns, str(self.root))
 
     @staticmethod
-    def _marked(context: Mapping[str, Tensor]) -> list[Tensor]:
-        """What the fingerprint covers besides the files: their labels are in their names."""
-        return [values for key, values in context.items() if key != LABEL]
+    def _marked(context: Mapping[str, Tensor], in_names: bool) -> list[Tensor]:
+        """What the fingerprint covers besides the files; labels that are sub-folders are in their names."""
+        return [values for key, values in context.items() if key != LABEL or not in_names]
 
     def _limited(self, names: Names) -> Names:
         if self.shares.limit is None or len(names) <= self.shares.limit:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vaekit.core import DataSpec
 from vaekit.data.assemble import Stored, understood
+from vaekit.data.attributes import ATTRIBUTES, read_attributes
 from vaekit.data.context import LABEL, read_column
 from vaekit.data.dataset import Dataset, Preparation, Rows
 from vaekit.data.decode import SUFFIXES as IMAGE_SUFFIXES
@@ -166,12 +167,27 @@ def _read_folder(root: Path, listed: Names, preparation: Preparation, spec: Data
         known = {name: number for number, name in enumerate(preparation.classes)}
         labels = torch.tensor([known.get(name, UNKNOWN) for name in classes])[torch.from_numpy(found)]
     context = {name: entry.unknown(len(names)) for name, entry in spec.context.items()}
+    context |= beside(root, names, spec)
     if LABEL in context and labels is not None:
         context[LABEL] = labels
     (rows,), broken = settle([StreamedRows(root, names, spec, preparation, labels, context)], MEMORY)
     for remark in remarks + broken:
         warnings.warn(remark, stacklevel=4)
     return rows
+
+
+def beside(root: Path, names: Sequence[str], spec: DataSpec) -> dict[str, Tensor]:
+    """The entries that a table `attributes.csv` in the folder has, as a balanced set brings it along."""
+    table = root / ATTRIBUTES
+    if not spec.context or not table.is_file():
+        return {}
+    found = read_attributes(table, names)
+    where = str(table)
+    return {
+        name: read_column(name, found[name], len(names), where, entry).values
+        for name, entry in spec.context.items()
+        if name in found
+    }
 
 
 def _read_images(images: Sequence[Image.Image], preparation: Preparation, spec: DataSpec) -> Rows:

@@ -56,11 +56,14 @@ def classify(
     order: Tensor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posteriors:
-    """Score every row under every class of one entry of the context, the other entries as they are.
+    """Score every row under every class of one entry of the context, the other entries hidden.
+
+    With the others given it would be a bound on log p(x | them), and the weights would have to be p(y | them).
 
     p̂(x | y) is the mean of importance weights, whose expectation is p(x | y); a sum of such means over the classes, with the
     weights p(y), has the expectation p(x), so its logarithm is a lower bound on average (Jensen), whatever the number of
-    samples of each. So all classes get a few samples, and the credible ones all of them.
+    samples of each. So all classes get a few samples, and the credible ones, and the true one, are scored anew with all of
+    them; where the few are kept, they are low, so what is lost is lost from below.
 
     Args:
         model: what is measured.
@@ -104,6 +107,8 @@ def under_classes(model: VAE, chunk: Chunk, name: str, log_shares: Tensor, sampl
     if samples <= FEW:
         return found
     likely = (found + log_shares).log_softmax(1).exp() >= CREDIBLE
+    truth = batch.context.get(name, torch.full((len(batch),), -1)).cpu()
+    likely |= truth[:, None] == torch.arange(classes)
     row, k = likely.nonzero(as_tuple=True)
     for at in torch.split(torch.arange(len(row)), examples_at_once(samples, chunk.fits)):
         some = batch_of(chunk, row[at])
@@ -117,9 +122,9 @@ def bound(model: VAE, batch: Batch, samples: int, fits: int) -> Tensor:
 
 
 def given(batch: Batch, name: str, numbers: Tensor) -> Batch:
-    """The batch with other classes, (B,)."""
+    """The batch with classes (B,) as its whole context."""
     device = batch.x.device if isinstance(batch.x, Tensor) else None
-    return replace(batch, context={**batch.context, name: numbers.to(device)})
+    return replace(batch, context={name: numbers.to(device)})
 
 
 def batch_of(chunk: Chunk, rows: Tensor) -> Batch:

@@ -14,10 +14,11 @@ from vaekit.data.dataset import Rows
 from vaekit.errors import ConfigError, DataError, VaekitError
 from vaekit.render import Window, drawable
 from vaekit.run import Run, SplitName
+from vaekit.tasks.conditions import category_of
 from vaekit.tasks.decoding import Pixels
 from vaekit.tasks.doctor import doctor
 from vaekit.tasks.embed import Embedding, embed
-from vaekit.tasks.evaluate import Evaluation, category_of, evaluate, kept
+from vaekit.tasks.evaluate import Evaluation, evaluate, kept
 from vaekit.tasks.findings import Diagnosis
 from vaekit.tasks.generate import Generated, generate
 from vaekit.tasks.interpolate import PAIRS, Interpolation, Mode, interpolate, some_pairs
@@ -214,14 +215,25 @@ def different(pairs: list[tuple[int, int]], labels: Tensor | None) -> list[tuple
 
 def swept(run: Run, held: Held | None) -> Traversal:
     """The most active dimensions; without data the first ones."""
+    condition = most_common(run)
     if held is None:
-        return traverse(run, range(min(DIMENSIONS, sum(shape.numel() for shape in sizes(run)))))
-    found = traverse(run, data=held.given, split=held.split)
+        few = range(min(DIMENSIONS, sum(shape.numel() for shape in sizes(run))))
+        return traverse(run, few, condition=condition)
+    found = traverse(run, data=held.given, split=held.split, condition=condition)
     keep = slice(0, DIMENSIONS)
     kl = None if found.kl is None else found.kl[keep]
     return replace(
         found, images=found.images[keep], latents=found.latents[keep], dimensions=found.dimensions[keep], kl=kl
     )
+
+
+def most_common(run: Run) -> list[str]:
+    """The condition under which single dimensions are shown: the most common class, where there are classes."""
+    category = category_of(run)
+    if category is None:
+        return []
+    entry = run.spec.context[category]
+    return [f"{category}={entry.classes[max(range(len(entry.shares)), key=entry.shares.__getitem__)]}"]
 
 
 def sizes(run: Run) -> list[torch.Size]:

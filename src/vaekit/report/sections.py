@@ -12,7 +12,7 @@ from vaekit import recipes
 from vaekit.report import charts, words
 from vaekit.report.blocks import Fold, Layout, Plate, Section
 from vaekit.report.embed import chart_panel
-from vaekit.report.gather import Material, block, columns
+from vaekit.report.gather import Material, block, columns, most_common
 from vaekit.report.latent import flatten
 from vaekit.report.pictures import Easel
 from vaekit.report.tables import commands, minus, run_tables, summary_tables
@@ -188,6 +188,8 @@ def traversals(material: Material) -> Section:
     strips, heats = Plate(panels, words.SWEEP, "strips", scale=scale), Plate(panels, words.SWEEP_OF_VECTORS)
     plate = strips if draw.images else heats
     lead = f"The {count} most active of {total} dimensions." if count < total and sweep.kl else ""
+    under = most_common(material.run)
+    lead = " ".join(part for part in (lead, f"Under {under[0]}." if under else "") if part)
     return Section(name, title, lead, (plate,))
 
 
@@ -204,7 +206,8 @@ def latent_map(material: Material) -> Section:
     lead = f"{len(found.mean):,} examples."
     if not math.isnan(flat.share):
         lead += f" The plane shows {flat.share:.0%} of the variance of the codes; distances along other directions are lost."
-    plate = Plate((chart_panel(chart, f"{alt}."),), words.code_map(labels is not None, bool(circle)))
+    caption = words.code_map(labels is not None, "label" in material.run.spec.context, bool(circle))
+    plate = Plate((chart_panel(chart, f"{alt}."),), caption)
     return Section(name, title, lead, (plate,))
 
 

@@ -105,7 +105,8 @@ def class_table(found: ByClass) -> Table:
         Row(
             f"importance-weighted bound without the {name}",
             with_unit(found.marginal_nats, "nats"),
-            f"The bound on log p(x) when the {name} is not given: the sum over every {name}, weighted as in training.",
+            f"The bound on log p(x), nothing given: the sum over every {name}, weighted as in training. It compares with "
+            "models without conditions.",
         )
     ]
     if found.accuracy is not None:
@@ -124,12 +125,12 @@ def figures_table(figures: Figures, spec: DataSpec) -> Table:
     code = "The bound as a code length for each number of the data. Lower is better."
     density = "The bound for each number of the data; of a density, so it may be negative. Lower is better."
     rows = [
-        ("ELBO", found.elbo_nats, "nats", "Lower bound on log p(x). Higher is better."),
+        ("ELBO", found.elbo_nats, "nats", f"Lower bound on {density_of(spec)}. Higher is better."),
         (
             f"importance-weighted bound (K = {found.samples})",
             found.importance_weighted_nats,
             "nats",
-            "A tighter bound on log p(x). Compare models by this one.",
+            f"A tighter bound on {density_of(spec)}. Compare models by this one.",
         ),
         (
             "bits per dimension",
@@ -162,6 +163,15 @@ def figures_table(figures: Figures, spec: DataSpec) -> Table:
         Row("effective dimensions", f"{found.effective_dimensions:.1f}", "Over how many the KL is spread, if evenly."),
     ]
     return Table("Figures", tuple(lines), note=measured_on(found))
+
+
+def density_of(spec: DataSpec) -> str:
+    """What the bounds are on: given the entries of the context, if there are any.
+
+    >>> density_of(DataSpec((5,)))
+    'log p(x)'
+    """
+    return f"log p(x | {', '.join(spec.context)})" if spec.context else "log p(x)"
 
 
 def with_unit(estimate: Estimate, unit: str) -> str:

@@ -46,15 +46,15 @@ SAMPLES_OF_VECTORS = Caption(
 )
 
 CONDITIONS = Caption(
-    "New images under each condition. A column has the same z in every row: the condition alone differs. "
-    "What a column has in common is the style, what a row has in common is what was asked for.",
+    "New images under each condition. A column has the same noise in every row: z lies at the same place in the prior of each "
+    "condition. What a column has in common is the style, what a row has in common is what was asked for.",
     "Each row shows what was asked for, and each column keeps its slant, weight or mood.",
     "Rows that look alike: the model does not heed the condition. All images of a row alike: z says nothing besides it.",
 )
 
 CONDITIONS_OF_VECTORS = Caption(
     "New rows under each condition, from top to bottom; each column of a heat map is a column of the data. "
-    "The same z comes in the same place under every condition.",
+    "The same noise comes in the same place under every condition.",
     "The heat maps differ as the conditions do in the data.",
     "Heat maps that are all alike: the model does not heed the condition.",
 )
@@ -100,6 +100,8 @@ MAP = Caption(
 
 COLOURS = " Colours are labels, which the model never saw."
 COLOURS_GOOD = " Points of one colour lie together."
+COLOURS_GIVEN = " Colours are labels, which the model is given."
+COLOURS_GIVEN_GOOD = " Colours are mixed: the codes say what the label does not."
 CIRCLE = " The dashed circle is two standard deviations of the prior, from which samples are drawn."
 
 KL_BARS = Caption(
@@ -131,10 +133,11 @@ def pairs(vectors: bool, words: str, dimensions: int) -> Caption:
     )
 
 
-def code_map(labelled: bool, circle: bool) -> Caption:
-    """Of the latent map."""
-    what = MAP.what + (COLOURS if labelled else "") + (CIRCLE if circle else "")
-    return Caption(what, MAP.good + (COLOURS_GOOD if labelled else ""), MAP.bad)
+def code_map(labelled: bool, given: bool, circle: bool) -> Caption:
+    """Of the latent map; `given`: the model has the label as a condition."""
+    colours, good = (COLOURS_GIVEN, COLOURS_GIVEN_GOOD) if given else (COLOURS, COLOURS_GOOD)
+    what = MAP.what + (colours if labelled else "") + (CIRCLE if circle else "")
+    return Caption(what, MAP.good + (good if labelled else ""), MAP.bad)
 
 
 GLOSSARY = (

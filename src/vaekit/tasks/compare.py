@@ -48,7 +48,17 @@ class Comparison:
         return [row(run) for run in self.runs]
 
 
-FIGURES = ("elbo_nats", "importance_weighted_nats", "bits_per_dim", "kl_nats", "active_units", "psnr_db", "ssim")
+FIGURES = (
+    "elbo_nats",
+    "importance_weighted_nats",
+    "without_class_nats",
+    "accuracy",
+    "bits_per_dim",
+    "kl_nats",
+    "active_units",
+    "psnr_db",
+    "ssim",
+)
 
 
 def compare(runs: Sequence[Run | str | Path], split: str = "test") -> Comparison:
@@ -105,6 +115,12 @@ def remarks(runs: Sequence[Run], table: Sequence[Compared]) -> list[str]:
             found.append(f"the evaluations {what}: {'; '.join(sorted(map(str, values)))}")
     if len({evaluation.dataset for evaluation in measured}) > 1 or len({e.n for e in measured}) > 1:
         found.append("the evaluations are on different examples")
+    given = {", ".join(run.spec.context) or "nothing" for run in runs}
+    if len(given) > 1:
+        found.append(
+            f"the bounds are given different contexts ({'; '.join(sorted(given))}): with a class given they compare with "
+            "those of other models by the row without it"
+        )
     missing = [str(entry.path or entry.name) for entry in table if entry.evaluation is None]
     if missing:
         found.append(f"not evaluated since the last training: {', '.join(missing)} (vaekit evaluate RUN)")

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.data.context import LABEL, read_column
 from vaekit.errors import DataError
 from vaekit.run import Run
 from vaekit.tasks.conditions import Asked, single
 from vaekit.tasks.decoding import Pixels, decoded, unflat, width
 from vaekit.tasks.embedding import Embedding, load_embedding
-from vaekit.tasks.records import plain
+from vaekit.tasks.records import label_name, plain
 from vaekit.tasks.rows import Progress
 
 
@@ -51,7 +52,8 @@ def decode(
             after the other and maps flattened, or `(n, *latent)`.
         pixels: `mean` or `sample`.
         seed: of the draws.
-        condition: one value of each entry of the context, `label=7`; None: the context is left out.
+        condition: one value of some entries of the context, `label=7`; the others are those that the latents were inferred
+            under, where the embedding or its file has them, else hidden.
         progress: called with the number of examples done, and of all.
 
     Raises:
@@ -70,9 +72,24 @@ def decode(
         row = int((~torch.isfinite(z)).any(1).nonzero()[0])
         raise DataError(f"expected latents that are finite, got NaN or infinity in row {row} ({points.ids[row]})")
     asked = single(run, condition)
-    context = None if asked is None else asked.at(0, len(z))
+    context = {**context_of(run, points), **({} if asked is None else asked.at(0, len(z)))}
     images = decoded(run, unflat(run, z), pixels, seed, context=context, progress=progress)
     return Decoded(images, z, points.ids, pixels)
+
+
+def context_of(run: Run, points: Embedding) -> dict[str, Tensor]:
+    """What latents were inferred under, as the run numbers it. Raises `DataError` for another number of values."""
+    found: dict[str, Tensor] = {}
+    for name, entry in run.spec.context.items():
+        if name == LABEL and points.labels is not None:
+            names = [label_name(int(label), points.classes) for label in points.labels]
+            found[name] = read_column(name, np.array(names), len(names), "latents", entry).values
+        elif name in points.context:
+            values = points.context[name]
+            if not entry.is_category and values.shape[1] != entry.size:
+                raise DataError(f"latents: expected {entry.size} numbers of '{name}' a row, got {values.shape[1]}")
+            found[name] = values[:, 0].long() if entry.is_category else values
+    return found
 
 
 def as_embedding(latents: Any) -> Embedding:

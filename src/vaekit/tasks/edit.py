@@ -123,7 +123,7 @@ def attribute_of(run: Run, source: Chosen, attribute: str) -> Tensor:
         return torch.where(values < 0, torch.nan, (values == number).double())
     if equals or entry.size > 1:
         raise ConfigError(
-            f"attribute: '{name}' is {entry.size} numbers: expected a class, or the name of one number alone"
+            f"attribute: '{name}' is no class: expected the name of a single number alone, or NAME=CLASS; got '{attribute}'"
         )
     return values[:, 0].double()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaekit.data.context import LABEL
 from vaekit.engine.runtime import seeded
 from vaekit.metrics import centred
 from vaekit.run import Run, SplitName
@@ -51,7 +52,12 @@ def embed(
             scales.append(flat({latent.name: spread(latent.q, latent.z) for latent in latents}).cpu())
             numbers += chunk.numbers
     labels, classes = where.labels_of(numbers), run.spec.classes
-    return Embedding(torch.cat(means), torch.cat(scales), tuple(where.ids(numbers)), labels, classes)
+    context = {
+        name: values.cpu()[numbers].reshape(len(numbers), -1).float()
+        for name, values in where.rows.context.items()
+        if name != LABEL  # which stands among the labels
+    }
+    return Embedding(torch.cat(means), torch.cat(scales), tuple(where.ids(numbers)), labels, classes, context)
 
 
 def spread(q: Distribution | None, z: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,6 +19,7 @@ from torch import Tensor
 from vaekit.errors import DataError, near
 from vaekit.tasks.records import label_name, plain, to_csv, write
 
+_CONTEXT = "context_"  # before the names of entries, in files
 _COLUMN = re.compile(r"(mean|scale)_(\d+)")
 
 
@@ -31,6 +32,7 @@ class Embedding:
     ids: tuple[str, ...]
     labels: Tensor | None = None  # class numbers, −1 unknown            (n,)
     classes: tuple[str, ...] = ()
+    context: Mapping[str, Tensor] = field(default_factory=dict)  # what else they were inferred under (n, size) each
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -49,6 +51,7 @@ class Embedding:
         arrays = {"mean": self.mean.numpy(), "scale": self.scale.numpy(), "ids": np.array(self.ids, dtype=np.str_)}
         if self.labels is not None:
             arrays |= {"labels": self.labels.numpy(), "classes": np.array(self.classes, dtype=np.str_)}
+        arrays |= {f"context_{name}": values.numpy() for name, values in self.context.items()}
         stream = io.BytesIO()
         np.savez(stream, **arrays)  # type: ignore[arg-type]
         return stream.getvalue()
@@ -58,8 +61,9 @@ class Embedding:
         named = self.labels is not None
         d = self.mean.shape[1]
         header = ["id", *(["label"] if named else []), *(f"{part}_{i}" for part in ("mean", "scale") for i in range(d))]
+        header += [f"context_{name}_{i}" for name, values in self.context.items() for i in range(values.shape[1])]
         names = [] if self.labels is None else [[label_name(int(label), self.classes)] for label in self.labels]
-        numbers = torch.cat([self.mean, self.scale], dim=1).numpy()
+        numbers = torch.cat([self.mean, self.scale, *self.context.values()], dim=1).numpy()
         rows = (
             [self.ids[i], *(names[i] if named else []), *(str(value) for value in numbers[i])]
             for i in range(len(self.ids))
@@ -95,7 +99,8 @@ def read_arrays(path: Path) -> dict[str, Any]:
 def from_arrays(arrays: dict[str, Any], where: str) -> Embedding:
     """Arrays by name → an embedding."""
     known = ("mean", "scale", "ids", "labels", "classes")
-    check_names(list(arrays), known, ("mean",), where)
+    given = [name for name in arrays if name.startswith(_CONTEXT)]
+    check_names([name for name in arrays if name not in given], known, ("mean",), where)
     try:
         mean = torch.from_numpy(np.asarray(arrays["mean"], dtype=np.float32))
     except (TypeError, ValueError) as error:
@@ -103,7 +108,7 @@ def from_arrays(arrays: dict[str, Any], where: str) -> Embedding:
     if mean.ndim < 2 or not len(mean):
         raise DataError(f"{where}: expected latents of shape (n, d), got {tuple(mean.shape)}")
     n = len(mean)
-    for name in ("scale", "ids", "labels"):
+    for name in ("scale", "ids", "labels", *given):
         if name in arrays and len(arrays[name]) != n:
             raise DataError(f"{where}: expected {n} rows in '{name}', as in 'mean', got {len(arrays[name])}")
     scale = torch.from_numpy(np.asarray(arrays["scale"], dtype=np.float32)) if "scale" in arrays else None
@@ -114,6 +119,10 @@ def from_arrays(arrays: dict[str, Any], where: str) -> Embedding:
         ids=tuple(str(name) for name in arrays.get("ids", range(n))),
         labels=labels,
         classes=tuple(str(name) for name in arrays.get("classes", ())),
+        context={
+            name.removeprefix(_CONTEXT): torch.from_numpy(np.asarray(arrays[name], dtype=np.float32)).reshape(n, -1)
+            for name in given
+        },
     )
 
 
@@ -121,7 +130,9 @@ def from_csv(text: str, where: str) -> Embedding:
     """A table with columns `mean_0` … → an embedding."""
     header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
     numbered = [_COLUMN.fullmatch(name) for name in header]
-    others = [name for name, match in zip(header, numbered, strict=True) if not match]
+    given = context_columns(header)
+    inside = {name for columns in given.values() for name in columns}
+    others = [name for name, match in zip(header, numbered, strict=True) if not match and name not in inside]
     d = sum(match is not None and match[1] == "mean" for match in numbered)
     wanted = [f"mean_{i}" for i in range(d)] or ["mean_0"]
     scales = [f"scale_{i}" for i in range(d)]
@@ -137,7 +148,19 @@ def from_csv(text: str, where: str) -> Embedding:
     labels = None if names is None else torch.tensor([classes.index(name) if name else -1 for name in names])
     mean = torch.from_numpy(arrays["mean"])
     scale = torch.from_numpy(arrays["scale"]) if "scale" in arrays else torch.full_like(mean, math.nan)
-    return Embedding(mean, scale, tuple(ids), labels, classes)
+    context = {
+        name: torch.from_numpy(numbers(rows, [column[part] for part in parts], where)) for name, parts in given.items()
+    }
+    return Embedding(mean, scale, tuple(ids), labels, classes, context)
+
+
+def context_columns(header: Sequence[str]) -> dict[str, list[str]]:
+    """The entries of the context that a table has → their columns."""
+    found: dict[str, list[str]] = {}
+    for name in header:
+        if name.startswith(_CONTEXT):
+            found.setdefault(name.removeprefix(_CONTEXT).rpartition("_")[0], []).append(name)
+    return found
 
 
 def numbers(rows: Sequence[Sequence[str]], columns: Sequence[int], where: str) -> np.ndarray[Any, np.dtype[np.float32]]:

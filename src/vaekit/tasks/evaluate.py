@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaekit.core import Batch, DataSpec, Trace
-from vaekit.data.context import LABEL
+from vaekit.data.context import unknown_in
 from vaekit.errors import RunError, VaekitError
 from vaekit.metrics import (
     Estimate,
@@ -28,8 +28,11 @@ from vaekit.metrics import (
 )
 from vaekit.model import VAE
 from vaekit.run import Run, SplitName
+from vaekit.tasks.conditions import category_of
 from vaekit.tasks.records import plain, write
 from vaekit.tasks.rows import Chosen, chosen, positive
+
+MOST_CLASSES = 100  # that a bound without the class is summed over
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ class Evaluation:
     device: str
     seconds: float
     by_class: ByClass | None = None  # of a run with a category in its context
+
+    @property
+    def without_class_nats(self) -> Estimate | None:
+        """The bound on log p(x) of a conditional model, its class summed over."""
+        return None if self.by_class is None else self.by_class.marginal_nats
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """How often the most likely class of a conditional model is the right one."""
+        return None if self.by_class is None else self.by_class.accuracy
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -148,11 +161,13 @@ def evaluate(
     where = chosen(run, data, split, n=limit)
     near = Nearness(run.model, run.spec)
     category = category_of(run) if by_class else None
+    if category is not None and len(run.spec.context[category].classes) > MOST_CLASSES:
+        category = None  # a pass for each of them would take hours
     rounds = [None if progress is None else part(progress, i, 1 + bool(category)) for i in (0, 1)]
     found = measure(run.model, where.rows, samples, seed=seed, order=where.order, visit=near.add, progress=rounds[0])
     classes = None if category is None else class_figures(run, where, category, samples, seed, rounds[1])
     result = evaluation(run, where, "" if data is not None else split, seed, found, near, time.perf_counter() - began)
-    result = replace(result, by_class=classes, notes=(*result.notes, *unknown_entries(where)))
+    result = replace(result, by_class=classes, notes=(*result.notes, *(unknown_entries(where) if data is None else ())))
     if data is None and run.path is not None:
         keep(run.path, result)
     return result
@@ -199,18 +214,12 @@ def part(progress: Callable[[int, int], None], number: int, total: int) -> Calla
     return lambda done, of: progress(number * of + done, total * of)
 
 
-def category_of(run: Run) -> str | None:
-    """The entry that is summed over: the label, or the first category there is."""
-    categories = [name for name, entry in run.spec.context.items() if entry.is_category]
-    return LABEL if LABEL in categories else next(iter(categories), None)
-
-
 def unknown_entries(where: Chosen) -> list[str]:
     """Notes on entries of the context that some rows do not have."""
     notes = []
     for name, values in where.rows.context.items():
         values = values.cpu()[where.order]
-        missing = int((values.isnan().any(1) if values.is_floating_point() else values < 0).sum())
+        missing = int(unknown_in(values).sum())
         if missing:
             notes.append(f"{name} is unknown in {missing} of {len(values)} examples: there the model was given none")
     return notes

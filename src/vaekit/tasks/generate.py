@@ -54,8 +54,8 @@ def generate(
 ) -> Generated:
     """n draws from the model: z ~ p(z), and then the centre of p(x | z), or a draw from it.
 
-    Of a run with a context, classes that are not asked for are drawn too, c ~ p(c), in the shares that they have in training:
-    that is what the model says of the data where no context is given. Numbers that are not asked for are left unknown.
+    Of a run with a context, where nothing is asked for, the label (or the first category) is drawn too, c ~ p(c), in the
+    shares of its classes in training. All other entries that are not asked for are hidden, as they are at times in training.
 
     Args:
         run: the trained model.
@@ -78,7 +78,7 @@ def generate(
     check_pixels(pixels)
     asked = conditions(run, condition) if condition else Conditions(("",), {})
     device = device_for(run)
-    draw, others = Draw(run, pixels, temperature), drawn_classes(run, n, seed)
+    draw, others = Draw(run, pixels, temperature), {} if condition else drawn_classes(run, n, seed)
     parts: list[tuple[Tensor, Tensor]] = []
     with torch.no_grad(), seeded(seed, device):
         for number in range(len(asked)):

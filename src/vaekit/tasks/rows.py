@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data import Rows, read
+from vaekit.data.context import unknown_in
 from vaekit.engine.runtime import Runtime
 from vaekit.errors import ConfigError, DataError
 from vaekit.metrics.prepare import Chunk, chunks
@@ -56,6 +58,8 @@ def chosen(
         DataError: no rows; data that does not fit; the run's data cannot be opened.
     """
     rows = run.rows(split) if data is None else read(data, run.preparation, run.spec)
+    if data is not None:
+        warn_unknown(run, rows)
     name = run.data().name if data is None else name_of(data)
     total = len(rows)
     if not total:
@@ -70,6 +74,19 @@ def chosen(
     whole = len(order) == total and indices is None
     name = name if whole else f"{name} ({len(order)} of {total})"
     return Chosen(rows.to(device_for(run)), order, name)
+
+
+def warn_unknown(run: Run, rows: Rows) -> None:
+    """Warn of entries of the context that data in hand does not have, or has in a form that the run does not know."""
+    for name, values in rows.context.items():
+        missing = int(unknown_in(values).sum())
+        if missing:
+            entry = run.spec.context[name]
+            knows = f"; the run knows {', '.join(entry.classes[:12])}" if entry.is_category else ""
+            warnings.warn(
+                f"{name} is unknown in {missing} of {len(rows)} examples, and hidden from the model there{knows}",
+                stacklevel=3,
+            )
 
 
 def walk(run: Run, where: Chosen, seed: int, progress: Progress | None = None) -> Iterator[Chunk]:

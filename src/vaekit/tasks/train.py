@@ -226,10 +226,19 @@ def open_for(
         warnings.warn("data_dir is ignored: the data is in hand", stacklevel=3)
     elif data_dir is not None:
         recipes.put(raw, "data.data_dir", str(Path(data_dir).expanduser().absolute()))
-    config = recipes.resolve(raw, overrides)
+    config = with_whole_paths(recipes.resolve(raw, overrides))
     if not in_hand:
         return config, config.data.build().load()
     return config, in_memory(config, data)
+
+
+def with_whole_paths(config: Config) -> Config:
+    """The configuration with the data's paths made absolute: a run is used from anywhere."""
+    params = dict(config.data.params)
+    for key in ("path", "attributes"):
+        if isinstance(params.get(key), str):
+            params[key] = str(Path(params[key]).expanduser().absolute())
+    return replace(config, data=replace(config.data, params=params))
 
 
 def kept(written: Any, source: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def traverse(
         base: where the other dimensions stay: None, the prior's centre; or the posterior's centre of that row.
         data: for `base` and the ranking, instead of the run's own: a path, an array, a tensor, PIL images, or rows.
         split: of the run's own data.
-        condition: one value of each entry of the context, `label=7`; None: that of `base`, or none.
+        condition: one value of some entries of the context, `label=7`; the others are those of `base`, or none.
         progress: called with the number of points decoded, and of all.
 
     Raises:
@@ -82,7 +82,10 @@ def traverse(
     point = None if base is None else embed(run, data, split, indices=[base])
     values = torch.linspace(-span, span, steps)
     asked = single(run, condition)
-    context = asked.context if asked is not None else {} if base is None else context_of(run, data, split, base)
+    context = {
+        **({} if base is None else context_of(run, data, split, base)),
+        **({} if asked is None else asked.context),
+    }
     sweep = Sweep(run, torch.tensor(numbers).repeat_interleave(steps), values.repeat(len(numbers)), context)
     images, latents = sweep(None if point is None else point.mean, progress)
     return Traversal(
