@@ -40,7 +40,7 @@ def stand_in(spec: DataSpec) -> Few:
     else:
         x = torch.randint(spec.levels, (6, *spec.shape), generator=generator, dtype=torch.uint8)
     label = torch.arange(6) % 3
-    parts = [{name: label[part] for name in spec.context} for part in (slice(4), slice(4, 6))]
+    parts = [dict.fromkeys(spec.context, label[part]) for part in (slice(4), slice(4, 6))]
     return Few(ResidentRows(x[:4], spec, context=parts[0]), ResidentRows(x[4:], spec, context=parts[1]))
 
 
