@@ -46,10 +46,10 @@ def refused(result: Result, *parts: str) -> None:
         assert part in said(result), said(result)
 
 
-def trained(path: Path, data: Path, *more: str, options: Sequence[str] = ()) -> Path:
+def trained(path: Path, data: Path, *more: str, options: Sequence[str] = (), recipe: str = "array") -> Path:
     """Train the tiny model for three epochs."""
     made = invoke(
-        "train", "array", "--data", data, "--out", path, *options, *settings("train.epochs=3", *more), "--quiet"
+        "train", recipe, "--data", data, "--out", path, *options, *settings("train.epochs=3", *more), "--quiet"
     )
     assert made.exit_code == 0, (said(made), made.exception)
     assert made.stdout.strip() == str(path)

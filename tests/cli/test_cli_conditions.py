@@ -112,3 +112,21 @@ def test_what_is_refused(labelled: Path, run: Path, images: Path, tmp_path: Path
         "unknown entry 'lable'", "did you mean 'label'", "the set has label",
     )  # fmt: skip
     assert not (tmp_path / "none").exists()
+
+
+def test_attributes_of_a_folder_direct_the_edits_of_an_unconditional_run(tmp_path: Path) -> None:
+    draw = np.random.RandomState(0)
+    (tmp_path / "photos").mkdir()
+    lines = ["file,kind,weight"]
+    for i in range(30):
+        Image.fromarray((draw.rand(9, 12) * 120 + 100 * (i % 2)).astype(np.uint8)).save(
+            tmp_path / "photos" / f"{i}.png"
+        )
+        lines.append(f"{i}.png,{'light' if i % 2 else 'dark'},{i + 0.5}")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    plain = trained(tmp_path / "run", tmp_path / "photos", recipe="images")
+    for attribute in ("kind=light", "weight"):
+        asked = ("--attribute", attribute, "--attributes", tmp_path / "table.csv", "--steps", 3, "-n", 2, "--force")
+        made = invoke("edit", plain, *asked, "-o", tmp_path / "edits.png")
+        assert made.exit_code == 0, said(made)
+    refused(invoke("edit", plain, "--attribute", "kind=light"), "the data has no 'kind'")

@@ -169,6 +169,10 @@ def edit(
     steps: Steps = 9,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many examples, evenly spaced.")] = 8,
     rows: Annotated[str | None, option("I,J,...", "Or these rows.")] = None,
+    attributes: Annotated[
+        str | None,
+        option("FILE", "A table (.csv, .npz) of further columns, with a column file. Default: the run's own."),
+    ] = None,
     data: Data = None,
     split: Split = "test",
     seed: Seed = 0,
@@ -200,6 +204,7 @@ def edit(
                 indices=indices,
                 data=data,
                 split=split_name(split),
+                attributes=attributes,
                 seed=seed,
                 progress=progress,
             )

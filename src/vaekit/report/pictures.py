@@ -92,7 +92,12 @@ class Easel:
         each = found.images.reshape(len(found.conditions), -1, *found.images.shape[1:])
         count = each.shape[1]
         rows = [
-            Line(x, f"{count} examples with {name}, the latents those of the rows above and below.", name, "")
+            Line(
+                x,
+                f"{count} examples with {name}, from the noise of the rows above and below.",
+                name.replace("=", " "),
+                "",
+            )
             for name, x in zip(found.conditions, each, strict=True)
         ]
         return self.strips(rows, ("first", "last"))

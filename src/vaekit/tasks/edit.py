@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaekit.core import ContextSpec
-from vaekit.data.context import LABEL
+from vaekit.data.attributes import check_path, read_attributes
+from vaekit.data.context import LABEL, Column, read_column
 from vaekit.errors import ConfigError, DataError, near
 from vaekit.run import Run, SplitName
 from vaekit.tasks.conditions import class_number
@@ -51,6 +53,7 @@ def edit(
     indices: Sequence[int] | None = None,
     data: Any = None,
     split: SplitName = "test",
+    attributes: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Edit:
@@ -68,6 +71,7 @@ def edit(
         indices: or these.
         data: instead of the run's own: a path, an array, a tensor, PIL images, or rows.
         split: the examples, of the run's own data.
+        attributes: of a folder of images, a table of further columns, as `data.attributes`; None: the run's own.
         seed: of the noise that prepares the data.
         progress: called with the number of examples decoded, and of all.
 
@@ -83,7 +87,7 @@ def edit(
         raise ConfigError("strengths: expected at least one number, got none")
     positive("n", n)
     source = chosen(run, data, "train", n=LEARNED_FROM)
-    values = attribute_of(run, source, attribute)  # (m,)
+    values = attribute_of(run, source, attribute, attributes)  # (m,)
     direction, examples = direction_of(run, source, values, attribute, seed)
     where = chosen(run, data, split, n=None if indices is not None else n, indices=indices)
     points = embed(run, where.rows, indices=where.order.tolist(), seed=seed)
@@ -105,13 +109,17 @@ def edit(
     )
 
 
-def attribute_of(run: Run, source: Chosen, attribute: str) -> Tensor:
+def attribute_of(run: Run, source: Chosen, attribute: str, table: str | Path | None) -> Tensor:
     """1 for the examples with the attribute, 0 without, NaN unknown; or the values of a column of numbers, (m,)."""
     name, equals, value = (part.strip() for part in attribute.partition("="))
     columns, known = dict(cpu(source)), dict(run.spec.context)
     if source.rows.labels is not None and LABEL not in columns:
         columns[LABEL] = source.rows.labels.cpu()
         known[LABEL] = ContextSpec(classes=run.spec.classes)
+    for key, column in from_table(run, source, table).items():
+        if key not in columns:
+            columns[key] = column.values
+            known[key] = ContextSpec(classes=column.classes, size=1 if column.classes else column.values.shape[1])
     if name not in columns:
         there = ", ".join(columns) or "no labels and no other columns"
         raise ConfigError(f"attribute: the data has no '{name}'{near(name, columns)}; it has {there}")
@@ -126,6 +134,17 @@ def attribute_of(run: Run, source: Chosen, attribute: str) -> Tensor:
             f"attribute: '{name}' is no class: expected the name of a single number alone, or NAME=CLASS; got '{attribute}'"
         )
     return values[:, 0].double()
+
+
+def from_table(run: Run, source: Chosen, table: str | Path | None) -> dict[str, Column]:
+    """The columns of a table of files, in the order of the rows; none where there is no such table."""
+    path = check_path(str(table) if table is not None else run.config.data.params.get("attributes"))
+    if path is None:
+        return {}
+    names = list(source.rows.ids)
+    return {
+        key: read_column(key, values, len(names), str(path)) for key, values in read_attributes(path, names).items()
+    }
 
 
 def direction_of(run: Run, source: Chosen, values: Tensor, attribute: str, seed: int) -> tuple[Tensor, tuple[int, int]]:
