@@ -240,6 +240,8 @@ def explain(issue: Any, known: Sequence[str]) -> str:
         return f"unknown key{near(name, known)}; known here: {', '.join(known) or 'none'}"
     if issue["type"] == "missing":
         return f"'{name}' is required here" + (": or give --data PATH" if name == "path" else "")
+    if issue["type"] in ("tuple_type", "list_type"):
+        return f"expected a list, such as [{issue['input']}]; got {shown(issue['input'])}"
     message = issue["msg"].removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}; got {shown(issue['input'])}"
 

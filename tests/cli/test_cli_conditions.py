@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import invoke, refused, said, trained
 from PIL import Image
 
-from vaekit.cli.files import folder_name
+from vaekit.cli.files import Examples, folder_name, rows_of_picture
+from vaekit.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,16 @@ def test_attributes_of_a_folder_direct_the_edits_of_an_unconditional_run(tmp_pat
         made = invoke("edit", plain, *asked, "-o", tmp_path / "edits.png")
         assert made.exit_code == 0, said(made)
     refused(invoke("edit", plain, "--attribute", "kind=light"), "the data has no 'kind'")
+
+
+def test_a_sweep_of_one_example_goes_from_left_to_right() -> None:
+    names = [f"label={label}, ink={ink}" for label in (3, 8) for ink in (1, 2, 4)]
+    rows = rows_of_picture(Examples(torch.arange(6.0).reshape(6, 1), torch.zeros(6, 1), names))
+    assert [(name, x[:, 0].tolist()) for name, x in rows] == [
+        ("label=3, ink=1 to 4", [0, 1, 2]),
+        ("label=8, ink=1 to 4", [3, 4, 5]),
+    ]
+    several = rows_of_picture(Examples(torch.arange(6.0).reshape(6, 1), torch.zeros(6, 1), names[:2]))
+    assert [(name, x[:, 0].tolist()) for name, x in several] == [(names[0], [0, 1, 2]), (names[1], [3, 4, 5])]
+    with pytest.raises(ConfigError, match="at most 100 conditions in a picture, got 150"):
+        rows_of_picture(Examples(torch.zeros(300, 1), torch.zeros(300, 1), [f"label={i}" for i in range(150)]))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vaekit.core import DataSpec
 
-SHOWN = 40  # examples in a row of a picture
+SHOWN, MOST_ROWS = 40, 100  # examples in a row of a picture; rows
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff")
 Form = Literal["picture", "npz", "csv", "folder"]
 FORMS: dict[Form, str] = {
@@ -134,8 +134,7 @@ def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
 
     x, several = made.x, len(made.conditions) > 1
     if where.form == "picture" and several:
-        each = x.reshape(len(made.conditions), -1, *x.shape[1:])[:, :SHOWN]
-        strips = [render.Strip(name, row) for name, row in zip(made.conditions, each, strict=True)]
+        strips = [render.Strip(name, row) for name, row in rows_of_picture(made)]
         render.save(render.rows(strips, spec, together=len(strips)), where.path)
     elif where.form == "picture":
         render.save(render.picture(x, spec), where.path)
@@ -150,6 +149,32 @@ def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
         header, beside = spec.names or tuple(f"x_{number}" for number in range(x.shape[1])), columns(made, spec)
         lines = ([*row, *more] for row, more in zip(x.tolist(), rows_of(beside, len(x)), strict=True))
         records.write(where.path, records.to_csv([*header, *beside], lines))
+
+
+def rows_of_picture(made: Examples) -> list[tuple[str, Tensor]]:
+    """A row for each condition; of one example each, a row for all values of the last entry (a sweep from left to right).
+
+    Raises `ConfigError` for more rows than a picture can show.
+    """
+    each = made.x.reshape(len(made.conditions), -1, *made.x.shape[1:])[:, :SHOWN]
+    if each.shape[1] > 1:
+        rows = list(zip(made.conditions, each, strict=True))
+    else:
+        swept: dict[str, list[int]] = {}
+        for number, name in enumerate(made.conditions):
+            swept.setdefault(name.rpartition(", ")[0], []).append(number)
+        rows = [(name_of_sweep(made.conditions, numbers), each[numbers, 0]) for numbers in swept.values()]
+    if len(rows) > MOST_ROWS:
+        raise ConfigError(
+            f"expected at most {MOST_ROWS} conditions in a picture, got {len(rows)}.\n  fix: -o a folder or an .npz file"
+        )
+    return rows
+
+
+def name_of_sweep(conditions: Sequence[str], numbers: Sequence[int]) -> str:
+    """`label=3, ink=3 to 7`, of the conditions with these numbers."""
+    first, last = conditions[numbers[0]], conditions[numbers[-1]].rpartition("=")[2]
+    return first if len(numbers) == 1 else f"{first} to {last}"
 
 
 def file_names(made: Examples, spec: DataSpec) -> list[str] | None:

@@ -34,7 +34,7 @@ QUICK_SAMPLES = 64
 MAPPED = 1500  # points of the latent map
 DIMENSIONS = 8  # traversed at most
 VECTORS = 12  # drawn as lines
-CONDITIONS, STEPS = 12, 7  # classes shown at most; values of a number
+ENTRIES, CONDITIONS, STEPS = 3, 12, 7  # of the context, shown at most; classes; values of a number
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Material:
     sweep: Traversal | None
     embedding: Embedding | None
     diagnosis: Diagnosis | None
-    styles: Generated | None = None  # the same latents under each condition, for a run that has a context
+    styles: tuple[Generated, ...] = ()  # the same noise under each condition, an entry of the context each
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -123,7 +123,7 @@ def gather(run: Run, data: Any = None, progress: Progress | None = None) -> Mate
         sweep=steps.attempt("traversals", lambda: swept(run, held)),
         embedding=steps.on(held, "map", lambda held: embed(run, held.given, held.split, n=some(held, MAPPED))),
         diagnosis=steps.attempt("doctor", lambda: doctor(run, data=held.given if held else None)),
-        styles=steps.attempt("conditions", lambda: styled(run)),
+        styles=steps.attempt("conditions", lambda: styled(run)) or (),
         window=steps.attempt("window", lambda: shown_between(run, held, samples)) or Window(0.0, 1.0),
         reasons=steps.reasons,
     )
@@ -183,16 +183,29 @@ def drawn(run: Run) -> dict[float, Generated]:
         return {1.0: generate(run, count, pixels=pixels)}
 
 
-def styled(run: Run) -> Generated | None:
-    """The same latents under each class of the label, or over the range of the first number; None without a context."""
-    known = run.spec.context
-    category = category_of(run)
-    asked = [f"{category}={name}" for name in known[category].classes[:CONDITIONS]] if category is not None else []
-    number = next((name for name, entry in known.items() if not entry.is_category and entry.size == 1), None)
-    if category is None and number is not None:
-        low, high = known[number].low[0], known[number].high[0]
-        asked = [f"{number}={low:.6g}..{high:.6g}:{STEPS}"]
-    return generate(run, columns(run), condition=asked) if asked else None
+def styled(run: Run) -> tuple[Generated, ...]:
+    """The same noise under each class of an entry, or over the range of a number; some entries, the label first.
+
+    Other entries are hidden, but for the label, which has its most common class.
+    """
+    first = category_of(run)
+    names = sorted(run.spec.context, key=lambda name: name != first)
+    found = []
+    for name in names[:ENTRIES]:
+        entry, label = run.spec.context[name], most_common(run) if name != first else []
+        if entry.is_category:
+            classes = [known for known, share in zip(entry.classes, entry.shares, strict=True) if share > 0]
+            found.append(generate(run, columns(run), condition={**as_mapping(label), name: classes[:CONDITIONS]}))
+        elif entry.size == 1:
+            low, high = entry.low[0], entry.high[0]
+            swept = f"{low:.6g}..{high:.6g}:{STEPS}"
+            found.append(generate(run, columns(run), condition={**as_mapping(label), name: [swept]}))
+    return tuple(found)
+
+
+def as_mapping(asked: list[str]) -> dict[str, Any]:
+    """`["label=3"]` → {"label": "3"}."""
+    return dict(text.split("=", 1) for text in asked)
 
 
 def walked(run: Run, held: Held) -> tuple[Interpolation, ...]:

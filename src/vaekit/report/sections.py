@@ -155,11 +155,12 @@ def samples(material: Material) -> Section:
 def conditions(material: Material) -> Section:
     """The same latents under every condition."""
     name, title, found = "conditions", "Conditions", material.styles
-    if found is None:
+    if not found:
         return absent(name, title, material)
     draw = easel(material)
     caption = words.CONDITIONS if draw.images else words.CONDITIONS_OF_VECTORS
-    return Section(name, title, plates=(Plate(draw.styles(found), caption, "strips" if draw.images else "single"),))
+    layout: Layout = "strips" if draw.images else "single"
+    return Section(name, title, plates=tuple(Plate(draw.styles(one), caption, layout) for one in found))
 
 
 def interpolations(material: Material) -> Section:
