@@ -78,6 +78,20 @@ def test_exact_weights_give_the_exact_marginal_and_posterior(samples: int) -> No
     assert torch.equal(found.predicted, joint.argmax(1)) and torch.equal(found.truth, label)
 
 
+def test_the_classifier_is_not_told_the_class() -> None:
+    """Other labels change the bound of a row's own class, and nothing that is predicted."""
+    data, label = rows(60)
+    other = replace(data, context={"label": (label + 1) % 4})
+    found, changed = (classify(model(0.8), part, "label", ENTRY, FEW + 30) for part in (data, other))
+    assert torch.equal(found.given_class, changed.given_class)
+    assert not torch.isclose(found.given_truth, changed.given_truth).any()
+    exact = Normal(MEANS, 1.0).log_prob(data.x[:, None]).sum(2).double()
+    alone = classify(model(), data, "label", ENTRY, FEW + 30)
+    torch.testing.assert_close(alone.given_truth, exact[torch.arange(60), label], rtol=0, atol=1e-4)
+    hidden = classify(model(), replace(data, context={}), "label", ENTRY, 2)
+    assert hidden.given_truth.isnan().all() and (hidden.truth == -1).all()
+
+
 def test_with_latents_it_is_a_bound_that_more_samples_tighten() -> None:
     data, _ = rows(400)
     slope = 0.8

@@ -63,7 +63,7 @@ def generate(
 ) -> None:
     """Draw new examples: latents from the prior, decoded.
 
-    Under several conditions the picture has a row for each, with the same latents in every row: columns share a style.
+    Under several conditions the picture has a row for each, from the same noise in every row: columns share a style.
     """
     from vaekit import run as runs
     from vaekit.tasks.generate import generate as task

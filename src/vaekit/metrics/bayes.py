@@ -25,7 +25,8 @@ _CLASSES = 3  # the stream of noise
 class Posteriors:
     """Bounds in nats for n rows and K classes."""
 
-    given_class: Tensor  # on log p(x | y), (n, K)
+    given_class: Tensor  # on log p(x | y), found without a look at the row's own class, (n, K)
+    given_truth: Tensor  # on log p(x | y) of its own class, with all samples; NaN where that is unknown, (n,)
     log_shares: Tensor  # log p(y), (K,)
     truth: Tensor  # class numbers, −1 unknown, (n,)
 
@@ -62,8 +63,9 @@ def classify(
 
     p̂(x | y) is the mean of importance weights, whose expectation is p(x | y); a sum of such means over the classes, with the
     weights p(y), has the expectation p(x), so its logarithm is a lower bound on average (Jensen), whatever the number of
-    samples of each. So all classes get a few samples, and the credible ones, and the true one, are scored anew with all of
-    them; where the few are kept, they are low, so what is lost is lost from below.
+    samples of each. So all classes get a few samples, and the credible ones are scored anew with all of them; where the few
+    are kept, they are low, so what is lost is lost from below. The row's own class has no part in that choice: it would be
+    told to the classifier. Its bound stands apart.
 
     Args:
         model: what is measured.
@@ -81,7 +83,7 @@ def classify(
     """
     keep_pages()
     shares = torch.tensor(entry.shares, dtype=torch.float64).log()
-    found, truth = list[Tensor](), list[Tensor]()
+    found, own, truth = list[Tensor](), list[Tensor](), list[Tensor]()
     total, done = len(rows) if order is None else len(order), 0
     with torch.no_grad(), seeded(seed, next(model.parameters()).device):
         for chunk in chunks(model, rows, seed, order):
@@ -90,12 +92,13 @@ def classify(
             for part in chunk.parts(examples_at_once(min(samples, FEW), chunk.fits)):
                 torch.manual_seed(seed_of(seed, _CLASSES, part.numbers[0]))
                 found.append(under_classes(model, part, name, shares, samples))
+                own.append(under_truth(model, part, name, samples))
                 done += len(part)
                 if progress is not None:
                     progress(done, total)
     if not found:
         raise DataError(f"none of the {total} rows could be read.\n  fix: check the files")
-    return Posteriors(torch.cat(found), shares, torch.cat(truth))
+    return Posteriors(torch.cat(found), torch.cat(own), shares, torch.cat(truth))
 
 
 def under_classes(model: VAE, chunk: Chunk, name: str, log_shares: Tensor, samples: int) -> Tensor:
@@ -107,12 +110,21 @@ def under_classes(model: VAE, chunk: Chunk, name: str, log_shares: Tensor, sampl
     if samples <= FEW:
         return found
     likely = (found + log_shares).log_softmax(1).exp() >= CREDIBLE
-    truth = batch.context.get(name, torch.full((len(batch),), -1)).cpu()
-    likely |= truth[:, None] == torch.arange(classes)
     row, k = likely.nonzero(as_tuple=True)
     for at in torch.split(torch.arange(len(row)), examples_at_once(samples, chunk.fits)):
         some = batch_of(chunk, row[at])
         found[row[at], k[at]] = bound(model, given(some, name, k[at]), samples, chunk.fits)
+    return found
+
+
+def under_truth(model: VAE, chunk: Chunk, name: str, samples: int) -> Tensor:
+    """The bound on log p(x | y) of the rows of a chunk under their own class, NaN where it is unknown, (B,)."""
+    truth = chunk.batch.context.get(name, torch.full((len(chunk),), -1)).cpu()
+    found = torch.full((len(chunk),), torch.nan, dtype=torch.float64)
+    known = (truth >= 0).nonzero()[:, 0]
+    for rows in torch.split(known, examples_at_once(samples, chunk.fits)):
+        if len(rows):
+            found[rows] = bound(model, given(batch_of(chunk, rows), name, truth[rows]), samples, chunk.fits)
     return found
 
 

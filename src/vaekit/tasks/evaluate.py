@@ -239,7 +239,7 @@ def class_figures(
         marginal_nats=Estimate.of(found.marginal),
         accuracy=Estimate.of(right[known]) if known.any() else None,
         classes=tuple(
-            ClassFigures(entry.classes[k], Estimate.of(found.given_class[own, k]), right[own].mean().item())
+            ClassFigures(entry.classes[k], Estimate.of(found.given_truth[own]), right[own].mean().item())
             for k, own in rows.items()
             if len(own)
         ),
