@@ -135,7 +135,7 @@ def write_examples(where: Target, made: Examples, spec: DataSpec) -> None:
     x, several = made.x, len(made.conditions) > 1
     if where.form == "picture" and several:
         strips = [render.Strip(name, row) for name, row in rows_of_picture(made)]
-        render.save(render.rows(strips, spec, together=len(strips)), where.path)
+        render.save(render.rows(strips, spec), where.path)
     elif where.form == "picture":
         render.save(render.picture(x, spec), where.path)
     elif where.form == "folder":
