@@ -316,6 +316,6 @@ def check_plan(checker: Checker, given: Any) -> Plan | None:
     checked = checker.values("train", schema(Plan), given)
     if checked is None:
         return None
-    if checked["epochs"] is None and checked["time"] is None:
-        checker.wrong("train", "expected epochs, or time, or both; got neither")
+    if all(checked[limit] is None for limit in ("epochs", "steps", "time")):
+        checker.wrong("train", "expected epochs, steps or time, or several of them; got none")
     return Plan(**checked)

@@ -13,12 +13,11 @@ from vaekit.metrics import bits_per_dimension, measure, score
 from vaekit.metrics import bounds as module
 from vaekit.metrics.bounds import Part, join, pieces
 from vaekit.metrics.prepare import chunks, prepared
-from vaekit.metrics.prepare import join as together
 from vaekit.model import VAE
 
 
 def batch_of(model: VAE, n: int) -> Batch:
-    return together(prepared(model.likelihood, linear().rows(n).gather(torch.arange(n)), 0))
+    return prepared(model.likelihood, linear().rows(n).gather(torch.arange(n)), 0)
 
 
 def test_bounds_are_tight_at_the_exact_posterior() -> None:
@@ -70,7 +69,7 @@ def test_no_pass_is_larger_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -
     model = binary_model()
     seen: list[int] = []
     model.likelihood.register_forward_hook(lambda part, given, output: seen.append(given[0].rows))
-    batch = together(prepared(model.likelihood, grey_rows(3).gather(torch.arange(3)), 0))
+    batch = prepared(model.likelihood, grey_rows(3).gather(torch.arange(3)), 0)
     score(model, batch, 50, rows=36)
     assert seen == [36, 36, 36, 36, 6] and sum(seen) == 3 * 50
     assert list(pieces(50, 36 // 3)) == [12, 12, 12, 12, 2]

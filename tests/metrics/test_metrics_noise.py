@@ -6,12 +6,12 @@ import pytest
 import torch
 from linear_model import SPEC, binary_model, grey_rows
 
-from vaekit.core import Batch
+from vaekit.core import Batch, DataSpec
 from vaekit.engine import memory
 from vaekit.likelihoods.gaussian import Gaussian
 from vaekit.metrics import measure
 from vaekit.metrics import prepare as module
-from vaekit.metrics.prepare import chunks, join, prepared
+from vaekit.metrics.prepare import chunks, cut, join, prepared
 from vaekit.nets.mlp import Mlp
 
 
@@ -32,11 +32,11 @@ def test_a_row_is_prepared_alike_in_any_batch_and_order(monkeypatch: pytest.Monk
 def test_rows_and_seeds_have_different_noise() -> None:
     grey = grey_rows(1).x.expand(200, -1, -1, -1)
     batch = Batch(grey, index=torch.arange(200))
-    draws = join(prepared(binary_model().likelihood, batch, 0)).x
+    draws = prepared(binary_model().likelihood, batch, 0).x
     assert isinstance(draws, torch.Tensor)
     probability = grey.float() / 15
     assert (draws.mean(0) - probability[0]).abs().max() < 0.15, "each row is a draw of its own"
-    assert not torch.equal(draws, join(prepared(binary_model().likelihood, batch, 1)).x)  # type: ignore[arg-type]
+    assert not torch.equal(draws, prepared(binary_model().likelihood, batch, 1).x)  # type: ignore[arg-type]
 
 
 def test_a_rows_figures_do_not_depend_on_the_rows_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_measuring_leaves_torchs_random_state_and_the_model_alone() -> None:
 def test_constants_of_all_rows_and_values_of_single_rows_are_joined_rightly() -> None:
     rows = grey_rows(5)
     likelihood = Gaussian(spec=SPEC, features=(9,), decoder=Mlp((9,), in_shape=(2,)))
-    batch = join(prepared(likelihood, rows.gather(torch.arange(5)), 0))
+    batch = prepared(likelihood, rows.gather(torch.arange(5)), 0)
     assert isinstance(batch.x, torch.Tensor) and batch.x.shape == (5, *SPEC.shape)
     assert isinstance(batch.log_det, torch.Tensor) and batch.log_det.ndim == 0
     assert batch.index is not None and batch.index.tolist() == [0, 1, 2, 3, 4]
@@ -87,3 +87,17 @@ def test_constants_of_all_rows_and_values_of_single_rows_are_joined_rightly() ->
     joined = join(ones)
     assert joined.mask is not None and joined.mask.shape == (3, 4)  # type: ignore[union-attr]
     assert joined.log_det.shape == (3, 4) and joined.context["c"].shape == (3, 2)  # type: ignore[union-attr]
+    assert cut(joined, torch.tensor([2, 0])).log_det.shape == (2, 4)  # type: ignore[union-attr]
+
+
+def test_rows_without_noise_are_prepared_together() -> None:
+    spec = DataSpec(shape=(3,), mean=(1.0, 2.0, 3.0), scale=(2.0, 1.0, 0.5))
+    likelihood = Gaussian(spec=spec, features=(9,), decoder=Mlp((9,), in_shape=(2,)))
+    calls = []
+    prepare = likelihood.prepare
+    likelihood.prepare = lambda batch, generator=None: calls.append(len(batch)) or prepare(batch, generator)  # type: ignore
+    raw = Batch(torch.randn(40, 3), index=torch.arange(40).flip(0))
+    whole = prepared(likelihood, raw, 0)
+    assert calls == [40], "no row by itself"
+    single = [prepare(cut(raw, slice(row, row + 1))).x for row in range(40)]
+    assert torch.equal(whole.x, torch.cat(single)) and whole.index.tolist() == list(range(39, -1, -1))  # type: ignore

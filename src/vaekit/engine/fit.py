@@ -119,7 +119,7 @@ def run(training: Training, interruption: Interruption, hooks: Sequence[Hook]) -
             reporter()
             if interruption.requested:
                 return "interrupted"
-            if training.out_of_time():
+            if training.out_of_time() or training.out_of_steps():
                 break
             if interval.due(training.state.step - saved_step, time.perf_counter() - saved_at):
                 training.save()

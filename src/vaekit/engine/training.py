@@ -111,6 +111,8 @@ class Training:
         done = 0.0
         if self.plan.epochs is not None:
             done = self.state.step / (self.plan.epochs * self.steps_per_epoch)
+        if self.plan.steps is not None:
+            done = max(done, self.state.step / self.plan.steps)
         if self.plan.budget is not None:
             done = max(done, self.elapsed / max(1e-9, self.plan.budget - self.closing))
         return min(1.0, done)
@@ -132,9 +134,13 @@ class Training:
         """Whether the wall-clock budget is used up, but for what the end will take."""
         return self.plan.budget is not None and self.elapsed >= self.plan.budget - self.closing
 
+    def out_of_steps(self) -> bool:
+        """Whether the planned updates are made."""
+        return self.plan.steps is not None and self.state.step >= self.plan.steps
+
     def over(self) -> str:
         """Why training has ended, or the empty string."""
-        if self.plan.epochs is not None and self.state.epoch >= self.plan.epochs:
+        if self.out_of_steps() or (self.plan.epochs is not None and self.state.epoch >= self.plan.epochs):
             return "finished"
         if self.out_of_time():
             return "time"

@@ -13,7 +13,7 @@ from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
 from vaekit.metrics.bounds import examples_at_once, score
 from vaekit.metrics.noise import seed_of
-from vaekit.metrics.prepare import Chunk, Split, chunks
+from vaekit.metrics.prepare import Chunk, Split, chunks, cut
 from vaekit.model import VAE
 
 FEW = 16  # samples by which classes are sorted out
@@ -112,7 +112,7 @@ def under_classes(model: VAE, chunk: Chunk, name: str, log_shares: Tensor, sampl
     likely = (found + log_shares).log_softmax(1).exp() >= CREDIBLE
     row, k = likely.nonzero(as_tuple=True)
     for at in torch.split(torch.arange(len(row)), examples_at_once(samples, chunk.fits)):
-        some = batch_of(chunk, row[at])
+        some = cut(chunk.batch, row[at])
         found[row[at], k[at]] = bound(model, given(some, name, k[at]), samples, chunk.fits)
     return found
 
@@ -124,7 +124,7 @@ def under_truth(model: VAE, chunk: Chunk, name: str, samples: int) -> Tensor:
     known = (truth >= 0).nonzero()[:, 0]
     for rows in torch.split(known, examples_at_once(samples, chunk.fits)):
         if len(rows):
-            found[rows] = bound(model, given(batch_of(chunk, rows), name, truth[rows]), samples, chunk.fits)
+            found[rows] = bound(model, given(cut(chunk.batch, rows), name, truth[rows]), samples, chunk.fits)
     return found
 
 
@@ -137,9 +137,3 @@ def given(batch: Batch, name: str, numbers: Tensor) -> Batch:
     """The batch with classes (B,) as its whole context."""
     device = batch.x.device if isinstance(batch.x, Tensor) else None
     return replace(batch, context={name: numbers.to(device)})
-
-
-def batch_of(chunk: Chunk, rows: Tensor) -> Batch:
-    """Some prepared rows of a chunk, in any order and more than once."""
-    picked = [chunk.rows[int(row)] for row in rows]
-    return replace(chunk, rows=picked).batch

@@ -31,63 +31,65 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows as they were read, and each of them prepared. The model can be handed `fits` rows at once."""
+    """Rows as they were read, and prepared. The model can be handed `fits` rows at once."""
 
     raw: Batch  # B rows
-    rows: Sequence[Batch]  # B batches of one row
+    batch: Batch  # the same, prepared; its index says which rows they are
     fits: int
 
     def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def batch(self) -> Batch:
-        """The prepared rows."""
-        return join(self.rows)
+        return len(self.batch)
 
     @property
     def numbers(self) -> list[int]:
         """The rows' numbers in their split."""
-        return [int(row.index) for row in self.rows]  # type: ignore[arg-type]
+        return self.batch.index.tolist()  # type: ignore[union-attr]
 
     def parts(self, size: int) -> Iterator[Chunk]:
         """The same in pieces of at most `size` rows."""
         for start in range(0, len(self), size):
             piece = slice(start, start + size)
-            yield Chunk(cut(self.raw, piece), self.rows[piece], self.fits)
+            yield Chunk(cut(self.raw, piece), cut(self.batch, piece), self.fits)
 
 
-def chunks(model: VAE, rows: Split, seed: int, order: Tensor | None = None) -> Iterator[Chunk]:
+def chunks(model: VAE, rows: Split, seed: int, order: Tensor | None = None, read: int = 0) -> Iterator[Chunk]:
     """The rows `order` (m,) of a split, by default all, in that order, as many at once as memory allows.
 
     Rows that turn out to be unreadable are left out. The model is on the device of the rows.
+    `read` rows are read together; 0: few enough for images of any size.
     """
     order = torch.arange(len(rows)) if order is None else order
     fits = 0
-    for raw in rows.batches(order, READ):
+    for raw in rows.batches(order, read or READ):
+        if not len(raw):
+            continue
         ready = prepared(model.likelihood, raw, seed)
-        if ready and not fits:
-            first = ready[0]
+        if not fits:
+            first = cut(ready, slice(0, 1))
             fits = rows_at_once(model, lambda first=first: model(first), device_of(raw))  # type: ignore[misc]
-        if ready:
-            yield from Chunk(raw, ready, fits).parts(fits)
+        yield from Chunk(raw, ready, fits).parts(fits)
 
 
-def prepared(likelihood: Likelihood, raw: Batch, seed: int) -> list[Batch]:
-    """Each row of a batch in the units of the likelihood, with noise of its own."""
-    numbers = torch.arange(len(raw)) if raw.index is None else raw.index
+def prepared(likelihood: Likelihood, raw: Batch, seed: int) -> Batch:
+    """A batch in the units of the likelihood: each row with noise of its own, or all at once where there is no noise."""
+    raw = replace(raw, index=torch.arange(len(raw)) if raw.index is None else raw.index.cpu())
     generator = torch.Generator(device=device_of(raw))
+    before = generator.get_state()
+    whole = likelihood.prepare(raw, generator)
+    if torch.equal(generator.get_state(), before):  # no noise was drawn
+        return whole
     ready = []
-    for position, number in enumerate(numbers.tolist()):
+    for position, number in enumerate(raw.index.tolist()):  # type: ignore[union-attr]
         generator.manual_seed(seed_of(seed, _DATA, number))
-        row = replace(cut(raw, slice(position, position + 1)), index=torch.tensor([number]))
-        ready.append(likelihood.prepare(row, generator))
-    return ready
+        ready.append(likelihood.prepare(cut(raw, slice(position, position + 1)), generator))
+    return join(ready)
 
 
-def cut(batch: Batch, piece: slice) -> Batch:
-    """Some rows of a raw batch."""
-    names = ("x", "mask", "context", "observed", "index")
+def cut(batch: Batch, piece: slice | Tensor) -> Batch:
+    """Some rows of a batch: a range, or their positions in any order and more than once."""
+    names = ["x", "mask", "context", "observed", "index"]
+    if has_own_log_det(batch):
+        names.append("log_det")
     return replace(batch, **{name: each(lambda value: value[piece], getattr(batch, name)) for name in names})
 
 
@@ -96,13 +98,16 @@ def join(rows: Sequence[Batch]) -> Batch:
     first = rows[0]
     if len(rows) == 1:
         return first
-    names = ("x", "mask", "context", "observed", "index")
-    log_det = first.log_det
-    if isinstance(log_det, Tensor) and isinstance(first.x, Tensor) and log_det.ndim == first.x.ndim:
-        log_det = torch.cat([row.log_det for row in rows])  # type: ignore[misc]  # one a row, not one for all
-    return replace(
-        first, **{name: side_by_side([getattr(row, name) for row in rows]) for name in names}, log_det=log_det
-    )
+    names = ["x", "mask", "context", "observed", "index"]
+    if has_own_log_det(first):
+        names.append("log_det")
+    return replace(first, **{name: side_by_side([getattr(row, name) for row in rows]) for name in names})
+
+
+def has_own_log_det(batch: Batch) -> bool:
+    """Whether every row has a log-determinant of its own, rather than one for all."""
+    log_det, x = batch.log_det, batch.x
+    return isinstance(log_det, Tensor) and isinstance(x, Tensor) and log_det.ndim == x.ndim and len(log_det) == len(x)
 
 
 def side_by_side(parts: Sequence[Any]) -> Any:

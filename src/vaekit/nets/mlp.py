@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated
 
+import torch
 from annotated_types import Ge, Gt, Len, Lt
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ class Mlp(nn.Module):
         residual: a layer that keeps the width adds its input to its output.
         layernorm: normalise what enters a layer (all but the first, whose input is data or a latent).
         dropout: probability with which a unit is dropped in training.
+        skip: the input stands beside the features, so that what reads them has a linear path to it: a decoder with it
+            holds a factor analysis.
         in_shape: shape of one input, `(d,)` or `(channels, height, width)`.
         grid: of no consequence here, since the features have no grid.
     """
@@ -33,11 +36,13 @@ class Mlp(nn.Module):
         residual: bool = False,
         layernorm: bool = False,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        skip: bool = False,
         *,
         in_shape: Shape,
         grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        self.skip = skip
         widths = [size(in_shape), *hidden]
         self.layers = nn.ModuleList(
             _Layer(a, b, activation, residual and i > 0 and a == b, layernorm and i > 0, dropout)
@@ -45,11 +50,11 @@ class Mlp(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, *in_shape) → (N, hidden[-1])."""
-        x = x.flatten(1)
+        """(N, *in_shape) → (N, hidden[-1]), with `skip` (N, hidden[-1] + size of the input)."""
+        x = given = x.flatten(1)
         for layer in self.layers:
             x = layer(x)
-        return x
+        return torch.cat([x, given], dim=1) if self.skip else x
 
 
 class _Layer(nn.Module):

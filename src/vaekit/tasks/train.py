@@ -29,7 +29,7 @@ from vaekit.schedules import seconds
 from vaekit.tasks.lock import alone
 
 # What may change when a run is resumed: how long and how often, never the mathematics.
-EXTENDABLE = ("epochs", "time", "patience", "checkpoint", "validate_every", "max_skipped", "device")
+EXTENDABLE = ("epochs", "steps", "time", "patience", "checkpoint", "validate_every", "max_skipped", "device")
 ENDED = ("finished", "time", "patience")
 
 
@@ -99,7 +99,7 @@ def resume(
     started = clock.perf_counter() if started is None else started
     info, before = runs.read_info(path), runs.read_config(path)
     record = last_record(path)
-    longer = ["train.epochs=null", f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else []
+    longer = ["train.epochs=null", "train.steps=null", f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else []
     config = extended(before, what, [*longer, *overrides], path)
     if (info.reason in ENDED or config != before) and (limits := used_up(config, record, before, info)):
         raise nothing_left(path, record, limits)
@@ -126,6 +126,8 @@ def used_up(config: Config, record: Mapping[str, Any], before: Config, info: Run
     timed = info.reason == "time" and plan.time == before.train.time
     if plan.epochs is not None and record["epoch"] >= plan.epochs:
         found["epochs"] = str(2 * record["epoch"])
+    if plan.steps is not None and record["step"] >= plan.steps:
+        found["steps"] = str(2 * record["step"])
     if plan.budget is not None and (timed or record["seconds"] >= plan.budget):
         found["time"] = f"{2 * max(plan.budget, record['seconds']):.0f}s"
     if plan.patience and record["stale"] >= plan.patience:
