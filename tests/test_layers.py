@@ -36,8 +36,8 @@ ALLOWED = {
     "citations": set(),
     "render": {"core"},
 }
-UPPER = {"tasks", "report", "estimator", "cli", "__init__", "__main__"}  # callers of all of the above
-ABOVE = {"report": {"estimator", "cli"}, "tasks": {"report", "estimator", "cli"}, "estimator": {"report", "cli"}}
+UPPER = {"tasks", "report", "estimators", "cli", "__init__", "__main__"}  # callers of all of the above
+ABOVE = {"report": {"estimators", "cli"}, "tasks": {"report", "estimators", "cli"}, "estimators": {"report", "cli"}}
 
 
 def layer(path: Path) -> str:

@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vaekit.nets import products
 from vaekit.nets.products import KERNEL_WORKS, Linear, suits
 
 pytestmark = pytest.mark.skipif(not KERNEL_WORKS, reason="this torch has no oneDNN kernel for linear layers")
+
+
+@pytest.fixture(autouse=True)
+def _all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "SMALL", 1)
 
 
 def pair(bias: bool = True) -> tuple[Linear, nn.Linear]:
@@ -73,3 +79,10 @@ def test_autocast_and_no_gradient() -> None:
         assert torch.equal(fast(x), plain(x)) and fast(x).dtype is torch.bfloat16
     with torch.no_grad():
         torch.testing.assert_close(fast(x), plain(x))
+
+
+def test_small_products_take_the_path_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    weight = torch.randn(64, 64)
+    assert not suits(torch.randn(128, 64), weight)
+    assert suits(torch.randn(2048, 64), weight)

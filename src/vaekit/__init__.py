@@ -22,6 +22,8 @@ _HOMES = {
     "load": "vaekit.run",
     "Run": "vaekit.run",
     "evaluate": "vaekit.tasks.evaluate",
+    "detect": "vaekit.tasks.detect",
+    "calibrate": "vaekit.tasks.calibrate",
     "generate": "vaekit.tasks.generate",
     "reconstruct": "vaekit.tasks.reconstruct",
     "interpolate": "vaekit.tasks.interpolate",
@@ -33,7 +35,8 @@ _HOMES = {
     "doctor": "vaekit.tasks.doctor",
     "cite": "vaekit.tasks.cite",
     "report": "vaekit.report",
-    "VariationalAutoencoder": "vaekit.estimator",
+    "AnomalyDetector": "vaekit.estimators.anomaly",
+    "VariationalAutoencoder": "vaekit.estimators.autoencoder",
     "Batch": "vaekit.core",
     "Bound": "vaekit.core",
     "DataSpec": "vaekit.core",
@@ -47,6 +50,7 @@ _HOMES = {
 
 __all__ = [
     "VAE",
+    "AnomalyDetector",
     "Batch",
     "Bound",
     "DataSpec",
@@ -58,9 +62,11 @@ __all__ = [
     "VaekitError",
     "VariationalAutoencoder",
     "__version__",
+    "calibrate",
     "cite",
     "compare",
     "decode",
+    "detect",
     "doctor",
     "edit",
     "embed",
@@ -92,13 +98,16 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from vaekit.core import Batch, Bound, DataSpec, Given, Trace
     from vaekit.errors import VaekitError
-    from vaekit.estimator import VariationalAutoencoder
+    from vaekit.estimators.anomaly import AnomalyDetector
+    from vaekit.estimators.autoencoder import VariationalAutoencoder
     from vaekit.model import VAE, Encoder, Group
     from vaekit.report import report
     from vaekit.run import Run, load
+    from vaekit.tasks.calibrate import calibrate
     from vaekit.tasks.cite import cite
     from vaekit.tasks.compare import compare
     from vaekit.tasks.decode import decode
+    from vaekit.tasks.detect import detect
     from vaekit.tasks.doctor import doctor
     from vaekit.tasks.edit import edit
     from vaekit.tasks.embed import embed

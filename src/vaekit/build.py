@@ -90,11 +90,13 @@ def at(path: str, component: Component, **runtime: object) -> Any:
 
 
 def mean_of(rows: Split) -> Tensor:
-    """The mean of raw examples, `(*shape)`, over an even choice of at most `MEAN_EXAMPLES`."""
+    """The mean of what was observed in raw examples, `(*shape)`, over an even choice of at most `MEAN_EXAMPLES`."""
     count = min(len(rows), MEAN_EXAMPLES)
     order = torch.linspace(0, len(rows) - 1, count).long()
-    total, seen = torch.zeros(()), 0
+    total, seen = torch.zeros(()), torch.zeros(())
     for batch in rows.batches(order, 500):
         assert isinstance(batch.x, Tensor), "named parts have no common mean"
-        total, seen = total + batch.x.float().sum(0), seen + len(batch)
-    return total / max(1, seen)
+        x = batch.x.float()
+        observed = batch.mask.expand_as(x) if isinstance(batch.mask, Tensor) else torch.ones_like(x)
+        total, seen = total + torch.where(observed.bool(), x, 0.0).sum(0), seen + observed.sum(0)
+    return total / seen.clamp(min=1)

@@ -159,6 +159,6 @@ def test_detect(tmp_path: Path) -> None:
     assert detect(tmp_path / "a_test.npy") == ("array", {"path": str(tmp_path / "a_test.npy")})
     (tmp_path / "a_test.npy").unlink()
     assert detect(tmp_path)[0] == "images"
-    (tmp_path / "table.csv").write_text("1")
-    with pytest.raises(DataError, match=r"table.csv: expected a folder of images"):
-        detect(tmp_path / "table.csv")
+    (tmp_path / "notes.txt").write_text("1")
+    with pytest.raises(DataError, match=r"notes.txt: expected a folder of images"):
+        detect(tmp_path / "notes.txt")

@@ -14,6 +14,7 @@ from vaekit.core import Batch, DataSpec
 from vaekit.errors import DataError
 
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
+Missing: TypeAlias = Literal["error", "drop", "observed"]
 Split: TypeAlias = Literal["train", "validation", "test"]
 
 
@@ -27,6 +28,10 @@ class Preparation:
     that the data has before it is reduced to `levels` of them (equal bins: `⌊x · levels / source_levels⌋`); image files
     always have 256. Arrays are never resized. Continuous data (`levels` None) keeps its units: the model standardizes.
 
+    Tables have `names`, those of their columns in the model's order; new data is brought into that order. `label` is the
+    column of classes (`normal` the class that was trained on) and `id` that of the rows' names; `ignored` are the columns
+    that were there and were left out, `missing` is what is done about empty cells.
+
     >>> Preparation.from_dict(Preparation((1, 28, 28), levels=256).to_dict()).shape
     (1, 28, 28)
     """
@@ -36,6 +41,12 @@ class Preparation:
     source_levels: int | None = None  # None: as many as `levels`
     fit: Fit = "crop"
     classes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # empty: no table
+    label: str | None = None
+    normal: str | None = None
+    id: str | None = None
+    missing: Missing = "error"
+    ignored: tuple[str, ...] = ()
 
     @property
     def raw_levels(self) -> int | None:
@@ -65,8 +76,12 @@ def _check_preparation(preparation: Preparation) -> None:
     good = isinstance(shape, tuple) and bool(shape) and all(isinstance(side, int) and side > 0 for side in shape)
     good = good and all(count is None or (isinstance(count, int) and count >= 2) for count in counts)
     good = good and preparation.fit in get_args(Fit) and all(isinstance(name, str) for name in preparation.classes)
+    roles = (preparation.label, preparation.normal, preparation.id)
+    good = good and preparation.missing in get_args(Missing) and all(isinstance(r, str | None) for r in roles)
+    good = good and all(isinstance(name, str) for name in (*preparation.names, *preparation.ignored))
+    good = good and (not preparation.names or shape == (len(preparation.names),))
     if not good:
-        raise DataError(f"preparation: expected a shape, levels, a fit and class names, got {asdict(preparation)}")
+        raise DataError(f"preparation: expected a shape, levels, a fit and names, got {asdict(preparation)}")
 
 
 class Rows(ABC):

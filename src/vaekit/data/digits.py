@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from annotated_types import Ge
 
-from vaekit.data.assemble import Table, assemble
+from vaekit.data.assemble import Pool, assemble
 from vaekit.data.dataset import Dataset, Preparation
 from vaekit.data.sources import Source
 from vaekit.data.splits import Shares
@@ -53,6 +53,6 @@ class Digits(Source):
             raise MissingExtraError("scikit-learn", "sklearn", "the embedded digits data") from None
         digits = datasets.load_digits()
         x = torch.from_numpy(digits.images).round().to(torch.uint8).unsqueeze(1)
-        pool = Table(x, torch.from_numpy(digits.target).long())
+        pool = Pool(x, torch.from_numpy(digits.target).long())
         preparation = Preparation((1, 8, 8), levels=LEVELS, classes=tuple("0123456789"))
         return assemble("digits", pool, preparation, self.shares, context=self.context)

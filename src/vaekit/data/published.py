@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaekit.data.assemble import Table, assemble
+from vaekit.data.assemble import Pool, assemble
 from vaekit.data.dataset import Dataset, Preparation
 from vaekit.data.splits import Shares
 from vaekit.errors import DataError, MissingExtraError
@@ -72,7 +72,7 @@ def load_published(
             f"{folder}: these files are not {published.title} as published; figures do not compare with others'",
         )
     preparation = Preparation(arrays.train.shape[1:], levels=256, classes=published.classes)
-    pool, test = _table(arrays.train, arrays.train_labels), _table(arrays.test, arrays.test_labels)
+    pool, test = _pool(arrays.train, arrays.train_labels), _pool(arrays.test, arrays.test_labels)
     return assemble(name, pool, preparation, shares, test=test, context=context, remarks=remarks)
 
 
@@ -89,8 +89,8 @@ def is_reserved(name: str) -> bool:
     return name.lower().replace("_", "-") in NAMED_SETS
 
 
-def _table(images: NDArray[np.uint8], labels: NDArray[Any]) -> Table:
-    return Table(torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64)))
+def _pool(images: NDArray[np.uint8], labels: NDArray[Any]) -> Pool:
+    return Pool(torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64)))
 
 
 def _find(published: Published, read: Reader, data_dir: str | None) -> tuple[Path, Arrays]:

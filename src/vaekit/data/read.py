@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaekit.core import DataSpec
+from vaekit.data.arrow_files import SUFFIXES as TABLE_SUFFIXES
 from vaekit.data.assemble import Stored, understood
 from vaekit.data.attributes import ATTRIBUTES, read_attributes
 from vaekit.data.context import LABEL, read_column
@@ -28,6 +29,7 @@ from vaekit.data.splits import Shares
 from vaekit.data.stored import SUFFIXES as ARRAY_SUFFIXES
 from vaekit.data.stored import holds_sets, read_stored
 from vaekit.data.streamed import StreamedRows, settle
+from vaekit.data.tabular import read_table
 from vaekit.data.values import as_array, prepare
 from vaekit.errors import DataError
 
@@ -39,17 +41,18 @@ def read(what: Readable, preparation: Preparation, spec: DataSpec) -> Rows:
     """Rows for a run out of anything a user has in hand, brought into shape as the training data was.
 
     `what` is a folder of images, an image file, a `.npy` or `.npz` file, an array or tensor (one example or many), a
-    PIL image or a list of them, or rows. The order is kept (files: sorted by name), and `ids` say where each row is from.
+    PIL image or a list of them, or rows; for runs on tables also a `.csv` or `.parquet` file or a DataFrame, whose columns
+    are found by name. The order is kept (files: sorted by name), and `ids` say where each row is from.
     Raises `DataError` with both shapes where they do not fit, and for all that the sources refuse.
     """
     if isinstance(what, Rows):
         return _fitting(what, spec)
-    if isinstance(what, (str, Path)):
-        return _read_path(Path(what).expanduser(), preparation, spec)
-    if isinstance(what, Image.Image):
-        return _read_images([what], preparation, spec)
-    if images := _images_in(what):
+    if images := [what] if isinstance(what, Image.Image) else _images_in(what):
         return _read_images(images, preparation, spec)
+    if preparation.names:
+        return read_table(what, preparation, spec)
+    if isinstance(what, str | Path):
+        return _read_path(Path(what).expanduser(), preparation, spec)
     return _rows(prepare(as_array(what, "data", axes=1), preparation, "data"), spec)
 
 
@@ -84,7 +87,7 @@ def from_arrays(
 
 
 def detect(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """The source that reads a path, and its arguments: a folder of images, array files, or a folder with two of these.
+    """The source that reads a path, and its arguments: a folder of images, a table, array files, or a folder with two.
 
     Raises `DataError` for a path that does not exist or that no source reads.
 
@@ -100,9 +103,11 @@ def detect(path: str | Path) -> tuple[str, dict[str, Any]]:
             raise DataError(f"expected to read {place}, got: {error}.\n  fix: check its permissions") from None
     if place.suffix in ARRAY_SUFFIXES:
         return "array", {"path": str(path)}
+    if place.suffix.lower() in TABLE_SUFFIXES:
+        return "table", {"path": str(path)}
     raise DataError(
-        f"{place}: expected a folder of images, a .npy or .npz file, or a folder with one of each for train and test, "
-        f"got a file '{place.suffix or place.name}'.\n  fix: "
+        f"{place}: expected a folder of images, a .csv, .parquet, .npy or .npz file, or a folder with array files for "
+        f"train and test, got a file '{place.suffix or place.name}'.\n  fix: "
         + (
             "give the folder it lies in"
             if place.suffix.lower() in IMAGE_SUFFIXES
@@ -151,6 +156,11 @@ def _read_path(path: Path, preparation: Preparation, spec: DataSpec) -> Rows:
         return _read_folder(path, list_images(path)[0], preparation, spec)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _read_folder(path.parent, Names([path.name]), preparation, spec)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        raise DataError(
+            f"{path}: got a table, but the run was trained on arrays of shape {preparation.shape}.\n"
+            "  fix: give an array (.npy, .npz), or train on the table: --data TABLE.csv"
+        )
     stored = read_stored(path, tuple(spec.context))
     x, labels = prepare(stored.x, preparation, stored.where), None
     if stored.labels is not None:

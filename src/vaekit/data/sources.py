@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from vaekit.data.dataset import Dataset
 
 
 class Source(ABC):
-    """Where data comes from: a constructor whose arguments are the YAML of `data:`, and `load`."""
+    """Where data comes from: a constructor whose arguments are the YAML of `data:`, and `load`.
+
+    `suffixes` are the endings of single files that it reads: a recipe with this source keeps it for such files.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def load(self) -> Dataset:

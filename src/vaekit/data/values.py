@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -181,21 +182,46 @@ def standardization(
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
     """Mean, scale and remarks of the rows `train` (m,) of continuous data `x` (n, *shape): per column, one for images.
 
-    Constant columns get scale 1.
+    Constant columns get scale 1; NaN is what was not observed, and counts for nothing. Raises `DataError` for a column
+    without any value.
     """
     if preparation.levels is not None:
         return (0.0,), (1.0,), ()
     columns = x[train] if x.ndim == 2 else x[train].reshape(-1, 1)
-    mean = columns.sum(0, dtype=torch.float64) / len(columns)
+    gaps = columns.isnan()
+    count = (~gaps).sum(0).double()
+    if gaps.any():
+        _check_observed(count, preparation, where)
+    mean = columns.nansum(0, dtype=torch.float64) / count
     parts = torch.split(columns, max(1, 2**22 // columns.shape[1]))  # no copy of everything in float64
-    variance = torch.stack([((part.double() - mean) ** 2).sum(0) for part in parts]).sum(0) / len(columns)
-    constant = columns.amax(0) == columns.amin(0)
+    variance = torch.stack([((part.double() - mean) ** 2).nansum(0) for part in parts]).sum(0) / count
+    low, high = (columns.where(~gaps, end) if gaps.any() else columns for end in (math.inf, -math.inf))
+    constant = low.amin(0) == high.amax(0)
     scale = torch.where(constant, 1.0, variance.sqrt())
     remarks: tuple[str, ...] = ()
     if constant.any():
         which = constant.nonzero().flatten().tolist()
-        shown = ", ".join(map(str, which[:8])) + (", ..." if len(which) > 8 else "")
+        shown = named(which, preparation.names)
         remarks = (f"{where}: constant in the training rows, so not scaled: {len(which)} columns ({shown})",)
     if bool((~constant & (mean.abs() > 1e5 * scale)).any()):
         remarks += (f"{where}: some columns vary little around a large mean and lose digits in float32; subtract it",)
     return tuple(mean.tolist()), tuple(scale.tolist()), remarks
+
+
+def _check_observed(count: Tensor, preparation: Preparation, where: str) -> None:
+    empty = (count == 0).nonzero().flatten().tolist()
+    if empty:
+        shown = named(empty, preparation.names)
+        raise DataError(
+            f"{where}: expected some value of every column in the training rows, got none of {shown}.\n"
+            f"  fix: leave them out: --set 'data.ignore=[{shown}]'"
+        )
+
+
+def named(which: Sequence[int], names: Sequence[str]) -> str:
+    """Columns for a message, by their names where they have any; the first eight of them.
+
+    >>> named([0, 2], ["age", "sex", "fare"])
+    'age, fare'
+    """
+    return ", ".join(names[i] if names else str(i) for i in which[:8]) + (", ..." if len(which) > 8 else "")

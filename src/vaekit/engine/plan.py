@@ -30,9 +30,10 @@ class Plan:
     """The `train` section of a configuration.
 
     Training ends after `epochs`, after `steps` updates, or when `time` (counted from the start of the program) is used up,
-    whichever comes first; schedules fit to it. `ema` is the decay per step of an exponential moving average of the weights (0: none), and it is the
-    averaged model that is validated and kept. `patience` counts validations without a better held-out ELBO (0: never stop
-    early). `precision: auto` trains in bfloat16 where the hardware gains by it; stored weights and evaluation are float32.
+    whichever comes first; schedules fit to it. `ema` is the decay per step of an exponential moving average of the weights
+    (0: none), and it is the averaged model that is validated and kept. `patience` counts validations without a better
+    held-out ELBO (0: never stop early). `precision: auto` trains in bfloat16 where the hardware gains by it; stored weights
+    and evaluation are float32.
     """
 
     epochs: Annotated[int, Gt(0)] | None = 20

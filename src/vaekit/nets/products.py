@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SMALL = 2**22  # multiplications, below which the way to the kernel takes longer than the product
+
 
 class Linear(nn.Linear):
     """x Wᵀ + b, (..., in_features) → (..., out_features): `nn.Linear` with a faster product where there is one."""
@@ -24,12 +26,12 @@ class Linear(nn.Linear):
 
 
 def suits(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's product is the one to take: for rows of float32 on a CPU, outside autocast and `torch.func`."""
+    """Whether oneDNN's product is the one to take: for large ones of float32 on a CPU, outside autocast and `torch.func`."""
     return (
         x.dtype is torch.float32
         and weight.dtype is torch.float32
         and x.ndim == 2
-        and len(x) > 0
+        and x.numel() * len(weight) >= SMALL
         and x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()

@@ -14,10 +14,13 @@ import torch
 from vaekit import recipes
 from vaekit import run as runs
 from vaekit.build import build_model, build_objective, mean_of
-from vaekit.config import Config
-from vaekit.data import detect, from_arrays
+from vaekit.config import Config, find_class, members
+from vaekit.data import Source, detect, from_arrays
 from vaekit.data.dataset import Dataset
+from vaekit.data.folder import existing
+from vaekit.data.frame import frame_in_hand, is_frame
 from vaekit.data.stored import LABELS, VALUES
+from vaekit.data.table import Table
 from vaekit.engine import checkpoint
 from vaekit.engine.fit import Fitted, Hook, fit
 from vaekit.engine.optim import build_optimizer
@@ -52,8 +55,9 @@ def train(
 
     Args:
         what: a recipe's name (`digits`), the path of a YAML file, or a nested mapping of the same form.
-        data: instead of the recipe's data: a path (a folder of images, `.npy`, `.npz`), or an array, tensor or list of
-            PIL images in hand, `(n, ...)`, or a pair `(x, labels)`, or a mapping of `x`, `labels` and other columns.
+        data: instead of the recipe's data: a path (a folder of images, `.npy`, `.npz`, `.csv`, `.parquet`), or an array,
+            tensor, DataFrame or list of PIL images in hand, `(n, ...)`, or a pair `(x, labels)`, or a mapping of `x`,
+            `labels` and other columns.
         data_dir: where named data sets lie, instead of the environment variable `VAEKIT_DATA`.
         overrides: `a.b=c` each, as `--set` on the command line.
         out: the run's directory; by default `runs/NAME`, numbered if that is taken. It is never overwritten.
@@ -99,7 +103,11 @@ def resume(
     started = clock.perf_counter() if started is None else started
     info, before = runs.read_info(path), runs.read_config(path)
     record = last_record(path)
-    longer = ["train.epochs=null", "train.steps=null", f"train.time={record['seconds'] + seconds(time):.0f}s"] if time else []
+    longer = (
+        ["train.epochs=null", "train.steps=null", f"train.time={record['seconds'] + seconds(time):.0f}s"]
+        if time
+        else []
+    )
     config = extended(before, what, [*longer, *overrides], path)
     if (info.reason in ENDED or config != before) and (limits := used_up(config, record, before, info)):
         raise nothing_left(path, record, limits)
@@ -163,6 +171,8 @@ def in_memory(config: Config, data: Any) -> Dataset:
     """The dataset of arrays in hand, by the `data` section of a configuration."""
     settings = {key: value for key, value in config.data.params.items() if key != "path"}
     x, labels, columns = taken_apart(data)
+    if config.data.name == "table":
+        return Table(path=None, **settings).divide(frame_in_hand(x, labels, columns, "memory"), "memory")
     return from_arrays(x, labels, columns=columns, name="memory", **settings)
 
 
@@ -218,12 +228,13 @@ def open_for(
     written = raw.values.get("data")
     in_hand = data is not None and not isinstance(data, str | Path)
     if isinstance(data, str | Path):
-        source, params = detect(Path(data))
+        source, params = source_of(Path(data), written)
         params["path"] = str(Path(params["path"]).expanduser().absolute())  # it is opened again from anywhere
         raw.values["data"] = {**kept(written, source), "name": source, **params}
         raw.places["data"] = "--data"
     elif in_hand:
-        raw.values["data"] = {**kept(written, "array"), "name": "array", "path": None}
+        source = "table" if named(written) == "table" or is_frame(taken_apart(data)[0]) else "array"
+        raw.values["data"] = {**kept(written, source), "name": source, "path": None}
     if data_dir is not None and in_hand:
         warnings.warn("data_dir is ignored: the data is in hand", stacklevel=3)
     elif data_dir is not None:
@@ -243,10 +254,24 @@ def with_whole_paths(config: Config) -> Config:
     return replace(config, data=replace(config.data, params=params))
 
 
+def source_of(path: Path, written: Any) -> tuple[str, dict[str, Any]]:
+    """The source for a path, and its arguments: the recipe's own where that reads such a file, else what the path shows."""
+    name = named(written)
+    kind = find_class("data", name) if name in members("data") else None
+    if kind is not None and issubclass(kind, Source) and existing(path.expanduser()).suffix.lower() in kind.suffixes:
+        return name, {"path": str(path)}
+    return detect(path)
+
+
+def named(written: Any) -> str:
+    """The source that a recipe names, in either form; empty where it names none."""
+    return str(written.get("name", "") if isinstance(written, dict) else written or "")
+
+
 def kept(written: Any, source: str) -> dict[str, Any]:
     """What a recipe says of its data that also holds for other data: all of it for the same source, else the context."""
     settings = written if isinstance(written, dict) else {}
-    return settings if settings.get("name") == source else {k: v for k, v in settings.items() if k == "context"}
+    return settings if named(written) == source else {k: v for k, v in settings.items() if k == "context"}
 
 
 def describe(config: Config, dataset: Dataset, model: VAE) -> RunInfo:

@@ -1,0 +1,234 @@
+"""How abnormal a row is: scores read off one pass through a model. A high score is abnormal, whichever it is.
+
+    −ELBO, −E_q[log p(x | z)], −log 1/K Σ p(x, z) / q(z | x), KL, ‖x − x̂‖², −log q̄(z), ...
+
+No single one is right for all data: a model may explain an abnormal row well and pay for it in the code (KL, latent density),
+or code it as something usual and explain it badly (reconstruction). The ELBO has both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vaekit.core import Batch, Trace
+from vaekit.errors import ConfigError, DataError, near
+from vaekit.metrics.bounds import Scores, join, part, score
+from vaekit.metrics.complexity import code_lengths
+from vaekit.metrics.pointwise import centre, centred
+from vaekit.metrics.regret import regret
+from vaekit.model import VAE
+
+SAMPLES = 64  # of scores that need draws, where none are asked for
+NARROWEST = 0.05  # kernel of the aggregated posterior, in units of the prior: narrower ones only add noise
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Posteriors of M training rows. Their mixture is the aggregated posterior q̄(z) = 1/M Σ q(z | x_m).
+
+    References:
+        Makhzani et al. (2016), Adversarial autoencoders. Norouzi, Fleet, Norouzi (2020), Exemplar VAEs.
+    """
+
+    mean: Tensor  # (M, d)
+    scale: Tensor  # (M, d)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q̄(z), (B, d) → (B,)."""
+        scale = self.scale.clamp(min=NARROWEST)
+        precision = scale.square().reciprocal()  # (M, d)
+        constant = (self.mean.square() * precision + 2 * scale.log() + math.log(2 * math.pi)).sum(1)  # (M,)
+        distance = z.square() @ precision.T - 2 * z @ (self.mean * precision).T + constant  # (B, M)
+        return (-0.5 * distance).logsumexp(1) - math.log(len(scale))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows that went through a model once, at the centre of the posterior; further passes are made when a score asks."""
+
+    model: VAE
+    raw: Batch
+    batch: Batch  # prepared
+    trace: Trace  # z at the centre of q
+    codes: Codes | None = None
+    samples: int = 0  # draws from q for expectations; 0: its centre stands for them
+    fits: int = 2048  # rows that the model can be handed at once
+
+    @cached_property
+    def bounds(self) -> Scores:
+        """The terms of the bound, over `samples` draws or at the centre."""
+        return join([part(self.trace, 1)]) if not self.samples else self.drawn
+
+    @cached_property
+    def drawn(self) -> Scores:
+        """The terms of the bound over draws."""
+        return score(self.model, self.batch, self.samples or SAMPLES, self.fits)
+
+    @cached_property
+    def z(self) -> Tensor:
+        """The centres of all groups, side by side, (B, d)."""
+        return torch.cat([latent.z.flatten(1) for latent in self.trace.latents], dim=1)
+
+    @cached_property
+    def latent_density(self) -> Tensor:
+        """−log q̄(z), (B,). Raises `DataError` without codes of training rows."""
+        if self.codes is None:
+            raise DataError(
+                "the score needs codes of training rows, got none.\n  fix: calibrate the run, or another score"
+            )
+        return -self.codes.log_prob(self.z)
+
+    @cached_property
+    def error(self) -> Tensor:
+        """‖x − x̂‖² of prepared rows, where they were observed, (B,)."""
+        x, mask = self.batch.x, self.batch.mask
+        assert isinstance(x, Tensor), "named parts have no common error"
+        squared = (x - centre(self.trace.likelihood)).square()
+        squared = torch.where(mask.bool(), squared, 0.0) if isinstance(mask, Tensor) else squared
+        return squared.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One of the scores: what it is in words, its unit, and the values of rows that were seen, (B,)."""
+
+    words: str
+    unit: str
+    of: Callable[[Seen], Tensor]
+    citations: tuple[str, ...] = ()
+    needs_codes: bool = False
+
+
+SCORES: Mapping[str, Score] = {
+    "elbo": Score(
+        "minus the ELBO: the row is explained badly, or its code is unusual",
+        "nats",
+        lambda seen: -seen.bounds.elbo,
+        ("kingma2014",),
+    ),
+    "reconstruction": Score(
+        "minus the reconstruction probability E_q[log p(x | z)]: the row is explained badly by its code",
+        "nats",
+        lambda seen: -seen.bounds.log_likelihood,
+        ("an2015",),
+    ),
+    "importance_weighted": Score(
+        "minus the importance-weighted bound, which is nearer to log p(x) than the ELBO",
+        "nats",
+        lambda seen: -seen.drawn.importance_weighted,
+        ("burda2016",),
+    ),
+    "kl": Score("KL[q(z | x) ‖ p(z)]: the code is far from the prior", "nats", lambda seen: seen.bounds.total_kl),
+    "error": Score(
+        "squared error of the reconstruction, in the units the model sees", "", lambda seen: seen.error, ("an2015",)
+    ),
+    "latent_density": Score(
+        "minus log q̄(z): the code lies where training rows have few codes",
+        "nats",
+        lambda seen: seen.latent_density,
+        ("makhzani2016",),
+        needs_codes=True,
+    ),
+    "exemplar": Score(
+        "minus log p(x | z) q̄(z): explained badly, or coded where training rows have few codes",
+        "nats",
+        lambda seen: seen.latent_density - seen.bounds.log_likelihood,
+        ("norouzi2020",),
+        needs_codes=True,
+    ),
+    "regret": Score(
+        "likelihood regret: how much better the row would be explained by a code of its own than by the encoder's",
+        "nats",
+        lambda seen: regret(seen.model, seen.batch),
+        ("xiao2020",),
+    ),
+    "complexity": Score(
+        "bits that the model needs for the image beyond those of a PNG file: unusual, and not merely intricate",
+        "bits",
+        lambda seen: -seen.bounds.elbo / math.log(2) - code_lengths(seen.raw).to(seen.z),
+        ("serra2020",),
+    ),
+}
+
+
+def parse(name: str) -> tuple[str, ...]:
+    """The scores that a name asks for: one, or several joined by `+`. Raises `ConfigError` for an unknown one.
+
+    >>> parse("elbo+error")
+    ('elbo', 'error')
+    """
+    names = tuple(part.strip().replace("-", "_") for part in name.split("+"))
+    for part_ in names:
+        if part_ not in SCORES:
+            raise ConfigError(
+                f"score: unknown name '{part_}'{near(part_, SCORES)}; there are {', '.join(SCORES)}, "
+                "and sums of them, such as exemplar+error"
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"score: expected each name once, got '{name}'")
+    return names
+
+
+def see(model: VAE, raw: Batch, batch: Batch, codes: Codes | None = None, samples: int = 0, fits: int = 2048) -> Seen:
+    """One pass over prepared rows at the centre of the posterior."""
+    return Seen(model, raw, batch, centred(model, batch), codes, samples, fits)
+
+
+def values(seen: Seen, names: Sequence[str]) -> Tensor:
+    """Some scores of rows that were seen, (B, names), in double precision on the CPU."""
+    return torch.stack([SCORES[name].of(seen).double().cpu() for name in names], dim=1)
+
+
+def surprise(seen: Seen) -> Tensor:
+    """How many nats each number of a row costs more than its expected value would, (B, *sites).
+
+        log p(x̂_i | z) − log p(x_i | z),   x̂ the centre of p(x | z)
+
+    Units of a column and its usual noise cancel: what is left is how far a number lies from where its code puts it. It is
+    negative where a value is likelier than the centre (a bright pixel whose mean is grey), zero where nothing was observed.
+
+    Raises `DataError` for a likelihood without sites: nothing can be told apart there.
+    """
+    p, trace = seen.trace.likelihood, seen.trace
+    found = trace.log_likelihood()  # (1, B, *sites)
+    if found.ndim <= 2:
+        raise DataError("the likelihood has no sites: what makes a row abnormal cannot be told apart")
+    expected = Trace(Batch(centre(p), mask=trace.batch.mask, log_det=trace.batch.log_det), trace.latents, p, 1)
+    return (expected.log_likelihood() - found)[0]
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The usual values of some scores: medians and how far the upper tenth begins above them, (names,) each."""
+
+    median: Tensor
+    spread: Tensor
+    names: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(cls, found: Tensor, names: Sequence[str] = ()) -> Usual:
+        """Of normal rows, (n, names)."""
+        median = found.quantile(0.5, dim=0)
+        spread = found.quantile(0.9, dim=0) - median
+        return cls(median, torch.where(spread > 0, spread, 1.0), tuple(names))
+
+    def standardized(self, found: Tensor) -> Tensor:
+        """asinh((score − median) / spread): on one scale, linear for usual rows, logarithmic far out, (n, names)."""
+        return torch.asinh((found - self.median) / self.spread)
+
+
+def together(found: Tensor, usual: Usual) -> Tensor:
+    """One score of several, (n, names) → (n,): itself where there is one, else the sum of the standardized ones."""
+    return found[:, 0] if found.shape[1] == 1 else usual.standardized(found).sum(1)
+
+
+__all__ = ["SCORES", "Codes", "Score", "Seen", "Usual", "parse", "see", "surprise", "together", "values"]

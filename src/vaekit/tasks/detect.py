@@ -1,0 +1,239 @@
+"""Which rows are abnormal, how sure that is, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit.core import DataSpec
+from vaekit.errors import ConfigError, DataError
+from vaekit.metrics.abnormality import SCORES, parse
+from vaekit.metrics.conformal import check_level, discoveries, threshold
+from vaekit.metrics.detector import Detector, Reasons, needs_codes
+from vaekit.metrics.ranking import Ranking, ranking
+from vaekit.run import Run, SplitName
+from vaekit.tasks.calibrate import OWN, Calibration, calibrated
+from vaekit.tasks.records import plain, write
+from vaekit.tasks.rows import Progress, chosen, device_for
+from vaekit.tasks.verdicts import Verdicts, to_table
+
+FOR_ROWS, FOR_IMAGES = "exemplar+error", "exemplar+error"  # chosen by measurement: see benchmarks/anomaly
+LEVEL = 0.05  # share of normal rows that are called abnormal, where nothing else is asked for
+REASONS = 3  # columns that are named for each row of a table
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Rows with a score and a p-value each, in input order. A high score is abnormal."""
+
+    run: str
+    dataset: str
+    split: str  # empty: data in hand
+    score: str  # its name; several are joined by +
+    words: str  # what it says
+    unit: str
+    verdicts: Verdicts  # scores, p-values, and which rows are abnormal
+    parts: Mapping[str, Tensor]  # the scores that went into it, (n,) each
+    threshold: float  # the score above which a p-value is at most `level`
+    level: float  # of each row by itself
+    fdr: float | None  # the false discovery rate that was asked for instead
+    calibrated_on: str
+    calibration: Tensor  # scores of the normal rows that are compared with, (m,)
+    classes: tuple[str, ...] = ()
+    normal: str | None = None  # the class that is normal, where that is known
+    spec: DataSpec | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> Tensor:
+        """(n,)."""
+        return self.verdicts.scores
+
+    @property
+    def p_values(self) -> Tensor:
+        """(n,)."""
+        return self.verdicts.p_values
+
+    @property
+    def abnormal(self) -> Tensor:
+        """(n,) of booleans."""
+        return self.verdicts.abnormal
+
+    @property
+    def reasons(self) -> Reasons | None:
+        """The most surprising columns of every row of a table."""
+        return self.verdicts.reasons
+
+    @property
+    def truth(self) -> Tensor | None:
+        """Which rows are abnormal by their labels, where it is known which class is normal, (n,) of booleans."""
+        if self.normal not in self.classes or self.verdicts.labels is None:
+            return None
+        return self.verdicts.labels != self.classes.index(str(self.normal))
+
+    def ranking(self) -> Ranking | None:
+        """ROC and precision-recall curves, where labels say what is abnormal, and there are rows of both kinds."""
+        truth = self.truth
+        return None if truth is None or truth.all() or not truth.any() else ranking(self.scores, truth)
+
+    def most(self, n: int) -> Tensor:
+        """The positions of the n most abnormal rows, the most abnormal first."""
+        return self.scores.argsort(descending=True, stable=True)[:n]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        found = {name: plain(value) for name, value in vars(self).items() if name not in ("verdicts", "spec")}
+        order = self.ranking()
+        curves = {} if order is None else {"auroc": order.auroc, "average_precision": order.average_precision}
+        return found | self.verdicts.as_dict() | curves
+
+    def save(self, path: str | Path) -> Path:
+        """Write a line a row, as `.csv` or `.parquet`. Raises `ConfigError`, `RunError`."""
+        return write(path, to_table(self.verdicts, self.parts, self.spec, self.classes, Path(path).suffix))
+
+
+def detect(
+    run: Run | Sequence[Run],
+    data: Any = None,
+    split: SplitName = "test",
+    *,
+    score: str | None = None,
+    level: float = LEVEL,
+    fdr: float | None = None,
+    samples: int = 0,
+    n: int | None = None,
+    reasons: int = REASONS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Detection:
+    """Score rows, and compare them with normal rows that the model was not trained on.
+
+    The comparison is with the run's validation split, or with what `calibrate` was given. A row's p-value is the share of
+    normal rows that score as high (split-conformal); `abnormal` are rows with p ≤ `level`, or with `fdr` those that the
+    procedure of Benjamini and Hochberg picks at that false discovery rate.
+
+    Args:
+        run: the trained model, or several of the same data (an ensemble: each score is the average of theirs).
+        data: instead of the run's own: a path, an array, a data frame, a tensor, PIL images, or rows.
+        split: of the run's own data.
+        score: elbo, reconstruction, importance_weighted, kl, error, latent_density, exemplar, regret, complexity, or a sum
+            such as exemplar+error, of scores standardized by the normal rows. None: the default that was chosen by
+            measurement.
+        level: the share of normal rows that may be called abnormal.
+        fdr: the share of those called abnormal that may be normal, instead.
+        samples: draws from q for expectations; 0: the centre of q stands for them.
+        n: at most so many rows, evenly spaced.
+        reasons: how many of the most surprising columns are named for each row of a table.
+        seed: of all noise.
+        progress: called with the number of rows done, and of all.
+
+    Raises:
+        ConfigError: an unknown score; a level outside (0, 1); runs of different data.
+        DataError: no rows; data that does not fit; nothing to compare with.
+
+    References:
+        An, Cho (2015), Variational autoencoder based anomaly detection using reconstruction probability.
+        Bates, Candès, Lei, Romano, Sesia (2023), Testing for outliers with conformal p-values.
+    """
+    check_level("level", level)
+    if fdr is not None:
+        check_level("fdr", fdr)
+    runs = [run] if isinstance(run, Run) else list(run)
+    names = parse(score or default_score(runs))
+    detector, calibrations = detector_of(runs, names, samples, seed)
+    where = chosen(runs[0], data, split, n=n)
+    vectors = len(runs[0].spec.shape) == 1
+    found = detector.scan(where.rows, where.order, reasons if vectors else 0, progress)
+    numbers = found.numbers.tolist()
+    p = detector.p_values(found.parts)
+    verdicts = Verdicts(
+        ids=tuple(where.ids(numbers)),
+        labels=where.labels_of(numbers),
+        scores=detector.score(found.parts),
+        p_values=p,
+        abnormal=discoveries(p, fdr) if fdr is not None else p <= level,
+        reasons=found.reasons,
+    )
+    return Detection(
+        run=runs[0].name,
+        dataset=where.name,
+        split="" if data is not None else split,
+        score="+".join(names),
+        words=" ".join(SCORES[name].words for name in names) if len(names) == 1 else words_of(names),
+        unit=SCORES[names[0]].unit if len(names) == 1 else "",
+        verdicts=verdicts,
+        parts={name: found.parts[:, i] for i, name in enumerate(names)},
+        threshold=threshold(detector.calibration, level),
+        level=level,
+        fdr=fdr,
+        calibrated_on=calibrations[0].source,
+        calibration=detector.calibration,
+        classes=runs[0].spec.classes,
+        normal=runs[0].preparation.normal,
+        spec=runs[0].spec,
+        notes=notes_on(detector, calibrations[0], level, data is None and split == "validation"),
+    )
+
+
+def words_of(names: Sequence[str]) -> str:
+    """What a sum says."""
+    return "the sum of scores standardized by normal rows: " + "; ".join(
+        f"{name}, {SCORES[name].words}" for name in names
+    )
+
+
+def default_score(runs: Sequence[Run]) -> str:
+    """The score that did best where it was chosen."""
+    return FOR_ROWS if len(runs[0].spec.shape) == 1 else FOR_IMAGES
+
+
+def detector_of(
+    runs: Sequence[Run], names: tuple[str, ...], samples: int = 0, seed: int = 0, progress: Progress | None = None
+) -> tuple[Detector, list[Calibration]]:
+    """The runs with what they are compared with. Raises `ConfigError`, `DataError`."""
+    if not runs:
+        raise ConfigError("expected at least one run, got none")
+    first = runs[0]
+    for other in runs[1:]:
+        if other.info.fingerprint != first.info.fingerprint:
+            raise ConfigError(
+                f"runs that detect together were trained on the same data; '{first.name}' has {first.info.dataset} "
+                f"({first.info.fingerprint[:12]}), '{other.name}' has {other.info.dataset} ({other.info.fingerprint[:12]})"
+            )
+    for one in runs:
+        device_for(one)
+    found = [calibrated(one, names, samples, seed, progress) for one in runs]
+    if any((len(one), one.source) != (len(found[0]), found[0].source) for one in found):
+        raise DataError(
+            f"the runs are calibrated on different rows: {', '.join(f'{one.source} ({len(one)})' for one in found)}.\n"
+            "  fix: vaekit calibrate each of them with the same --data"
+        )
+    parts = torch.stack([one.of(names) for one in found]).mean(0)
+    codes = [one.codes if needs_codes(names) else None for one in found]
+    detector = Detector([one.model for one in runs], names, codes, parts, samples, seed)
+    kept = 1 - found[0].contamination
+    if kept < 1:
+        order = detector.calibration.argsort(stable=True)[: max(1, round(len(parts) * kept))]
+        detector = Detector(detector.models, names, codes, parts[order], samples, seed)
+    return detector, found
+
+
+def notes_on(detector: Detector, found: Calibration, level: float, same: bool) -> tuple[str, ...]:
+    """What the user should know of the comparison."""
+    m = len(detector.calibration)
+    notes = []
+    if 1 / (m + 1) > level:
+        notes.append(
+            f"with {m} normal rows to compare with, no p-value is below {1 / (m + 1):.2g}: nothing is abnormal"
+        )
+    if same and found.source == OWN:
+        notes.append("these rows are compared with themselves: p-values are those of normal rows by construction")
+    return tuple(notes)
+
+
+__all__ = ["Detection", "default_score", "detect", "detector_of"]
