@@ -36,6 +36,7 @@ _HOMES = {
     "cite": "vaekit.tasks.cite",
     "report": "vaekit.report",
     "AnomalyDetector": "vaekit.estimators.anomaly",
+    "PyODDetector": "vaekit.estimators.pyod",
     "VariationalAutoencoder": "vaekit.estimators.autoencoder",
     "Batch": "vaekit.core",
     "Bound": "vaekit.core",
@@ -57,6 +58,7 @@ __all__ = [
     "Encoder",
     "Given",
     "Group",
+    "PyODDetector",
     "Run",
     "Trace",
     "VaekitError",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from vaekit.errors import VaekitError
     from vaekit.estimators.anomaly import AnomalyDetector
     from vaekit.estimators.autoencoder import VariationalAutoencoder
+    from vaekit.estimators.pyod import PyODDetector
     from vaekit.model import VAE, Encoder, Group
     from vaekit.report import report
     from vaekit.run import Run, load

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import vaekit
-from vaekit.cli import comparing, exploring, learning, making, measuring, screen, training
+from vaekit.cli import comparing, detecting, exploring, learning, making, measuring, screen, training
 from vaekit.cli.base import DEBUG
 from vaekit.cli.clock import process_start
 
@@ -19,6 +19,8 @@ COMMANDS = (  # in the order in which help shows them
     training.train,
     learning.init,
     measuring.evaluate,
+    detecting.detect,
+    detecting.calibrate,
     making.generate,
     making.reconstruct,
     exploring.interpolate,

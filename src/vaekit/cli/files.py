@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 SHOWN, MOST_ROWS = 40, 100  # examples in a row of a picture; rows
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff")
-Form = Literal["picture", "npz", "csv", "folder"]
+Form = Literal["picture", "npz", "csv", "parquet", "folder"]
 FORMS: dict[Form, str] = {
     "picture": "a picture (.png)",
     "npz": "arrays (.npz)",
     "csv": "a table (.csv)",
+    "parquet": "a table (.parquet)",
     "folder": "a folder (no suffix)",
 }
+SUFFIXES: dict[str, Form] = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,12 @@ def target(output: str | None, default: Path, force: bool, forms: Sequence[Form]
     if output is not None:
         check_free(path, force)
     form: Form = "picture" if path.suffix.lower() in PICTURES else "folder"
-    if path.suffix.lower() in (".npz", ".csv"):
-        form = "npz" if path.suffix.lower() == ".npz" else "csv"
+    if path.suffix.lower() in SUFFIXES:
+        form = SUFFIXES[path.suffix.lower()]
     elif form == "folder" and path.suffix and not path.is_dir() and not str(output).endswith(os.sep):
         form = "picture"
     if form not in forms or (form == "picture" and path.suffix.lower() not in PICTURES):
-        words = {
-            "picture": "a picture (.png)",
-            "npz": "arrays (.npz)",
-            "csv": "a table (.csv)",
-            "folder": "a folder (no suffix)",
-        }
-        raise ConfigError(f"{output}: expected the name of {', or '.join(words[form] for form in forms)}")
+        raise ConfigError(f"{output}: expected the name of {', or '.join(FORMS[form] for form in forms)}")
     return Target(path, form)
 
 

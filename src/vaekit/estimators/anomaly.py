@@ -52,7 +52,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_models : int, default=6
+    n_models : int, default=4
         How many models are averaged.
     score : str, default="exemplar+error"
         A score, or several joined by `+`: see `vaekit detect --help`.
@@ -124,7 +124,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_models: int = 6,
+        n_models: int = 4,
         score: str = "exemplar+error",
         n_components: int | None = None,
         hidden_layer_sizes: Sequence[int] = (64, 64),
@@ -154,7 +154,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn what the rows of X, (n, columns), are usually like. `y` is ignored."""
         rows = self._checked(X, reset=True)
-        names = parse(self.score)
+        recipe = parse(self.score)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         data = self._dataset(rows, seed)
         self.spec_: DataSpec = data.spec
@@ -168,10 +168,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             if fitted.reason == "interrupted":
                 warnings.warn(f"fitting was interrupted: {len(models)} of {self.n_models} models", stacklevel=2)
                 break
-        codes = [codes_of(model, data.train, seed) if needs_codes(names) else None for model in models]
+        codes = [codes_of(model, data.train, seed) if needs_codes(recipe.names) else None for model in models]
         normal = data.validation if len(data.validation) else data.train
-        parts = scan(models, codes, normal, names, seed=seed).parts
-        self.detector_ = Detector(models, names, codes, parts, seed=seed)
+        parts = scan(models, codes, normal, recipe.names, seed=seed).parts
+        self.detector_ = Detector(models, recipe, codes, parts, seed=seed)
         self.offset_ = self._offset(rows)
         return self
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -85,6 +85,11 @@ class Seen:
         return -self.codes.log_prob(self.z)
 
     @cached_property
+    def code_length(self) -> Tensor:
+        """Bits of a general lossless coder for each image, (B,)."""
+        return code_lengths(self.raw, self.model.likelihood.spec.levels)  # type: ignore[union-attr, arg-type]
+
+    @cached_property
     def error(self) -> Tensor:
         """‖x − x̂‖² of prepared rows, where they were observed, (B,)."""
         x, mask = self.batch.x, self.batch.mask
@@ -103,6 +108,7 @@ class Score:
     of: Callable[[Seen], Tensor]
     citations: tuple[str, ...] = ()
     needs_codes: bool = False
+    both_ways: bool = False  # low values are as unusual as high ones
 
 
 SCORES: Mapping[str, Score] = {
@@ -149,30 +155,69 @@ SCORES: Mapping[str, Score] = {
         ("xiao2020",),
     ),
     "complexity": Score(
-        "bits that the model needs for the image beyond those of a PNG file: unusual, and not merely intricate",
+        "minus the ELBO, less what a general lossless coder needs for the image: unusual, and not merely intricate",
+        "nats",
+        lambda seen: -seen.bounds.elbo.double().cpu() - math.log(2) * seen.code_length,
+        ("serra2020", "weinberger2000"),
+    ),
+    "code_length": Score(
+        "how plain or intricate the image is, by a general lossless coder: unusual both ways",
         "bits",
-        lambda seen: -seen.bounds.elbo / math.log(2) - code_lengths(seen.raw).to(seen.z),
-        ("serra2020",),
+        lambda seen: seen.code_length,
+        ("weinberger2000",),
+        both_ways=True,
     ),
 }
 
 
-def parse(name: str) -> tuple[str, ...]:
-    """The scores that a name asks for: one, or several joined by `+`. Raises `ConfigError` for an unknown one.
+@dataclass(frozen=True)
+class Recipe:
+    """Which scores make one, and how: their sum (`exemplar+error`), or the highest of them (`complexity|code_length`)."""
 
-    >>> parse("elbo+error")
-    ('elbo', 'error')
+    names: tuple[str, ...]
+    highest: bool = False
+
+    def __str__(self) -> str:
+        return ("|" if self.highest else "+").join(self.names)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one score as it is, in its own unit."""
+        return len(self.names) == 1 and not SCORES[self.names[0]].both_ways
+
+    @property
+    def words(self) -> str:
+        """What it says."""
+        each = [SCORES[name].words for name in self.names]
+        if len(each) == 1:
+            return each[0]
+        how = "the highest" if self.highest else "the sum"
+        listed = "; ".join(f"{name}, {words}" for name, words in zip(self.names, each, strict=True))
+        return f"{how} of scores standardized by normal rows: {listed}"
+
+    @property
+    def unit(self) -> str:
+        """Of one score; several have none."""
+        return SCORES[self.names[0]].unit if self.plain else ""
+
+
+def parse(text: str) -> Recipe:
+    """The scores that a text asks for: one, or several joined by `+` or by `|`. Raises `ConfigError` for an unknown one.
+
+    >>> parse("elbo+error").names, parse("complexity|code-length").highest
+    (('elbo', 'error'), True)
     """
-    names = tuple(part.strip().replace("-", "_") for part in name.split("+"))
-    for part_ in names:
-        if part_ not in SCORES:
+    mark = "|" if "|" in text else "+"
+    names = tuple(part.strip().replace("-", "_") for part in text.split(mark))
+    for name in names:
+        if name not in SCORES:
             raise ConfigError(
-                f"score: unknown name '{part_}'{near(part_, SCORES)}; there are {', '.join(SCORES)}, "
-                "and sums of them, such as exemplar+error"
+                f"score: unknown name '{name}'{near(name, SCORES)}; there are {', '.join(SCORES)}, "
+                "sums such as exemplar+error, and the highest of some: complexity|code_length"
             )
     if len(set(names)) < len(names):
-        raise ConfigError(f"score: expected each name once, got '{name}'")
-    return names
+        raise ConfigError(f"score: expected each name once, got '{text}'")
+    return Recipe(names, mark == "|")
 
 
 def see(model: VAE, raw: Batch, batch: Batch, codes: Codes | None = None, samples: int = 0, fits: int = 2048) -> Seen:
@@ -203,32 +248,37 @@ def surprise(seen: Seen) -> Tensor:
     return (expected.log_likelihood() - found)[0]
 
 
-# --- sums ------------------------------------------------------------------------------------------------------------
+# --- several scores as one -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Usual:
-    """The usual values of some scores: medians and how far the upper tenth begins above them, (names,) each."""
+    """The usual values of some scores: their medians, and how far from them the upper and the lower tenth begin, (names,)."""
 
     median: Tensor
-    spread: Tensor
-    names: tuple[str, ...] = field(default=())
+    above: Tensor
+    below: Tensor
 
     @classmethod
-    def of(cls, found: Tensor, names: Sequence[str] = ()) -> Usual:
+    def of(cls, found: Tensor) -> Usual:
         """Of normal rows, (n, names)."""
-        median = found.quantile(0.5, dim=0)
-        spread = found.quantile(0.9, dim=0) - median
-        return cls(median, torch.where(spread > 0, spread, 1.0), tuple(names))
+        low, median, high = found.quantile(torch.tensor([0.1, 0.5, 0.9], dtype=found.dtype), dim=0)
+        above, below = (torch.where(gap > 0, gap, 1.0) for gap in (high - median, median - low))
+        return cls(median, above, below)
 
-    def standardized(self, found: Tensor) -> Tensor:
-        """asinh((score − median) / spread): on one scale, linear for usual rows, logarithmic far out, (n, names)."""
-        return torch.asinh((found - self.median) / self.spread)
-
-
-def together(found: Tensor, usual: Usual) -> Tensor:
-    """One score of several, (n, names) → (n,): itself where there is one, else the sum of the standardized ones."""
-    return found[:, 0] if found.shape[1] == 1 else usual.standardized(found).sum(1)
+    def standardized(self, found: Tensor, names: Sequence[str]) -> Tensor:
+        """asinh((score − median) / gap): on one scale, linear for usual rows, logarithmic far out, (n, names)."""
+        both = torch.tensor([SCORES[name].both_ways for name in names])
+        high = (found - self.median) / self.above
+        return torch.asinh(torch.where(both & (found < self.median), (self.median - found) / self.below, high))
 
 
-__all__ = ["SCORES", "Codes", "Score", "Seen", "Usual", "parse", "see", "surprise", "together", "values"]
+def together(found: Tensor, usual: Usual, recipe: Recipe) -> Tensor:
+    """One score of several, (n, names) → (n,): a plain one itself, else the sum or the highest of the standardized ones."""
+    if recipe.plain:
+        return found[:, 0]
+    standardized = usual.standardized(found, recipe.names)
+    return standardized.amax(1) if recipe.highest else standardized.sum(1)
+
+
+__all__ = ["SCORES", "Codes", "Recipe", "Score", "Seen", "Usual", "parse", "see", "surprise", "together", "values"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -45,14 +46,26 @@ def discoveries(p: Tensor, level: float) -> Tensor:
         Benjamini, Hochberg (1995), Controlling the false discovery rate.
         Bates et al. (2023), Testing for outliers with conformal p-values, theorem 2 (positive dependence).
     """
+    return p.double() <= cutoff([p], level)
+
+
+def cutoff(p: Iterable[Tensor], level: float) -> float:
+    """The largest p-value that the same procedure rejects; −1 where it rejects none. The p-values may come in pieces.
+
+    Only distinct values are kept: conformal ones take as many as there are calibration rows.
+    """
     check_level("level", level)
-    if not len(p):
-        return torch.zeros(0, dtype=torch.bool)
-    ordered = p.double().sort().values
-    below = ordered <= level * torch.arange(1, len(p) + 1, dtype=torch.float64) / len(p)
-    if not below.any():
-        return torch.zeros(len(p), dtype=torch.bool)
-    return p.double() <= ordered[int(below.nonzero()[-1])]
+    counts: dict[float, int] = {}
+    for piece in p:
+        values, times = torch.unique(piece.double(), return_counts=True)
+        for value, count in zip(values.tolist(), times.tolist(), strict=True):
+            counts[value] = counts.get(value, 0) + count
+    total, below, found = sum(counts.values()), 0, -1.0
+    for value in sorted(counts):
+        below += counts[value]
+        if value <= level * below / total:
+            found = value
+    return found
 
 
 def threshold(calibration: Tensor, level: float) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
-from vaekit.metrics.abnormality import SCORES, Codes, Seen, Usual, see, surprise, together, values
+from vaekit.metrics.abnormality import SCORES, Codes, Recipe, Seen, Usual, see, surprise, together, values
 from vaekit.metrics.conformal import p_values
 from vaekit.metrics.noise import seed_of
 from vaekit.metrics.pointwise import centred, reconstruction
@@ -47,12 +47,12 @@ class Scored:
 class Detector:
     """One or several models of the same data; scores; and normal rows that none of the models was trained on.
 
-    With several models each score is the average of theirs. Several scores are standardized by the normal rows and summed.
+    With several models each score is the average of theirs. Several scores are standardized by the normal rows.
     `codes` has an entry a model, where the scores need codes of training rows.
     """
 
     models: Sequence[VAE]
-    names: tuple[str, ...]
+    recipe: Recipe
     codes: Sequence[Codes | None]
     normal: Tensor  # the parts of the normal rows, (m, names)
     samples: int = 0
@@ -66,11 +66,11 @@ class Detector:
     @cached_property
     def calibration(self) -> Tensor:
         """The score of the normal rows, (m,)."""
-        return together(self.normal, self.usual)
+        return together(self.normal, self.usual, self.recipe)
 
     def score(self, parts: Tensor) -> Tensor:
         """One score of the parts: high is abnormal, (n, names) → (n,)."""
-        return together(parts, self.usual)
+        return together(parts, self.usual, self.recipe)
 
     def p_values(self, parts: Tensor) -> Tensor:
         """How likely a normal row is to score so high, (n, names) → (n,). See `conformal.p_values`."""
@@ -80,7 +80,7 @@ class Detector:
         self, rows: Split, order: Tensor | None = None, reasons: int = 0, progress: Progress | None = None
     ) -> Scored:
         """The scores of the rows `order` (m,) of a split, with so many reasons each (for rows of numbers)."""
-        return scan(self.models, self.codes, rows, self.names, order, self.samples, self.seed, reasons, progress)
+        return scan(self.models, self.codes, rows, self.recipe.names, order, self.samples, self.seed, reasons, progress)
 
 
 def scan(

@@ -86,7 +86,7 @@ def calibrate(
     positive("limit", limit)
     if not 0 <= contamination < 0.5:
         raise ConfigError(f"contamination: expected a share from 0 to below 0.5, got {contamination:g}")
-    names = tuple(dict.fromkeys([*ALWAYS, *parse(score or "elbo")]))
+    names = tuple(dict.fromkeys([*ALWAYS, *parse(score or "elbo").names]))
     where = normal_rows(run, data, limit)
     codes = training_codes(run, seed)
     if codes is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaekit.core import DataSpec
 from vaekit.errors import ConfigError, DataError
-from vaekit.metrics.abnormality import SCORES, parse
+from vaekit.metrics.abnormality import Recipe, parse
 from vaekit.metrics.conformal import check_level, discoveries, threshold
 from vaekit.metrics.detector import Detector, Reasons, needs_codes
 from vaekit.metrics.ranking import Ranking, ranking
@@ -20,9 +20,9 @@ from vaekit.run import Run, SplitName
 from vaekit.tasks.calibrate import OWN, Calibration, calibrated
 from vaekit.tasks.records import plain, write
 from vaekit.tasks.rows import Progress, chosen, device_for
-from vaekit.tasks.verdicts import Verdicts, to_table
+from vaekit.tasks.verdicts import Verdicts, check_suffix, columns_of, to_table
 
-FOR_ROWS, FOR_IMAGES = "exemplar+error", "exemplar+error"  # chosen by measurement: see benchmarks/anomaly
+FOR_ROWS, FOR_LEVELS, FOR_OTHERS = "exemplar+error", "complexity|code_length", "elbo"  # see benchmarks/anomaly
 LEVEL = 0.05  # share of normal rows that are called abnormal, where nothing else is asked for
 REASONS = 3  # columns that are named for each row of a table
 
@@ -44,9 +44,10 @@ class Detection:
     fdr: float | None  # the false discovery rate that was asked for instead
     calibrated_on: str
     calibration: Tensor  # scores of the normal rows that are compared with, (m,)
+    numbers: Tensor  # the rows' numbers in the data, (n,)
+    spec: DataSpec
     classes: tuple[str, ...] = ()
     normal: str | None = None  # the class that is normal, where that is known
-    spec: DataSpec | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -68,6 +69,27 @@ class Detection:
     def reasons(self) -> Reasons | None:
         """The most surprising columns of every row of a table."""
         return self.verdicts.reasons
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return len(self.verdicts)
+
+    @property
+    def count(self) -> int:
+        """How many of them are abnormal."""
+        return int(self.abnormal.sum())
+
+    @property
+    def calibration_rows(self) -> int:
+        """How many normal rows they are compared with."""
+        return len(self.calibration)
+
+    @property
+    def auroc(self) -> float | None:
+        """How well the score tells apart what the labels do, where it is known."""
+        found = self.ranking()
+        return None if found is None else found.auroc
 
     @property
     def truth(self) -> Tensor | None:
@@ -94,7 +116,9 @@ class Detection:
 
     def save(self, path: str | Path) -> Path:
         """Write a line a row, as `.csv` or `.parquet`. Raises `ConfigError`, `RunError`."""
-        return write(path, to_table(self.verdicts, self.parts, self.spec, self.classes, Path(path).suffix))
+        check_suffix(Path(path).suffix)
+        columns = columns_of(self.verdicts, self.parts, self.spec, self.classes)
+        return write(path, to_table(columns, Path(path).suffix))
 
 
 def detect(
@@ -121,9 +145,9 @@ def detect(
         run: the trained model, or several of the same data (an ensemble: each score is the average of theirs).
         data: instead of the run's own: a path, an array, a data frame, a tensor, PIL images, or rows.
         split: of the run's own data.
-        score: elbo, reconstruction, importance_weighted, kl, error, latent_density, exemplar, regret, complexity, or a sum
-            such as exemplar+error, of scores standardized by the normal rows. None: the default that was chosen by
-            measurement.
+        score: elbo, reconstruction, importance_weighted, kl, error, latent_density, exemplar, regret, complexity,
+            code_length; a sum (exemplar+error), or the highest of some (complexity|code_length), each standardized by the
+            normal rows. None: the default that was chosen by measurement.
         level: the share of normal rows that may be called abnormal.
         fdr: the share of those called abnormal that may be normal, instead.
         samples: draws from q for expectations; 0: the centre of q stands for them.
@@ -144,8 +168,8 @@ def detect(
     if fdr is not None:
         check_level("fdr", fdr)
     runs = [run] if isinstance(run, Run) else list(run)
-    names = parse(score or default_score(runs))
-    detector, calibrations = detector_of(runs, names, samples, seed)
+    recipe = parse(score or default_score(runs))
+    detector, calibrations = detector_of(runs, recipe, samples, seed)
     where = chosen(runs[0], data, split, n=n)
     vectors = len(runs[0].spec.shape) == 1
     found = detector.scan(where.rows, where.order, reasons if vectors else 0, progress)
@@ -163,16 +187,17 @@ def detect(
         run=runs[0].name,
         dataset=where.name,
         split="" if data is not None else split,
-        score="+".join(names),
-        words=" ".join(SCORES[name].words for name in names) if len(names) == 1 else words_of(names),
-        unit=SCORES[names[0]].unit if len(names) == 1 else "",
+        score=str(recipe),
+        words=recipe.words,
+        unit=recipe.unit,
         verdicts=verdicts,
-        parts={name: found.parts[:, i] for i, name in enumerate(names)},
+        parts={name: found.parts[:, i] for i, name in enumerate(recipe.names)},
         threshold=threshold(detector.calibration, level),
         level=level,
         fdr=fdr,
         calibrated_on=calibrations[0].source,
         calibration=detector.calibration,
+        numbers=found.numbers,
         classes=runs[0].spec.classes,
         normal=runs[0].preparation.normal,
         spec=runs[0].spec,
@@ -180,20 +205,16 @@ def detect(
     )
 
 
-def words_of(names: Sequence[str]) -> str:
-    """What a sum says."""
-    return "the sum of scores standardized by normal rows: " + "; ".join(
-        f"{name}, {SCORES[name].words}" for name in names
-    )
-
-
 def default_score(runs: Sequence[Run]) -> str:
     """The score that did best where it was chosen."""
-    return FOR_ROWS if len(runs[0].spec.shape) == 1 else FOR_IMAGES
+    spec = runs[0].spec
+    if len(spec.shape) == 1:
+        return FOR_ROWS
+    return FOR_LEVELS if spec.levels is not None else FOR_OTHERS
 
 
 def detector_of(
-    runs: Sequence[Run], names: tuple[str, ...], samples: int = 0, seed: int = 0, progress: Progress | None = None
+    runs: Sequence[Run], recipe: Recipe, samples: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> tuple[Detector, list[Calibration]]:
     """The runs with what they are compared with. Raises `ConfigError`, `DataError`."""
     if not runs:
@@ -207,19 +228,19 @@ def detector_of(
             )
     for one in runs:
         device_for(one)
-    found = [calibrated(one, names, samples, seed, progress) for one in runs]
+    found = [calibrated(one, recipe.names, samples, seed, progress) for one in runs]
     if any((len(one), one.source) != (len(found[0]), found[0].source) for one in found):
         raise DataError(
             f"the runs are calibrated on different rows: {', '.join(f'{one.source} ({len(one)})' for one in found)}.\n"
             "  fix: vaekit calibrate each of them with the same --data"
         )
-    parts = torch.stack([one.of(names) for one in found]).mean(0)
-    codes = [one.codes if needs_codes(names) else None for one in found]
-    detector = Detector([one.model for one in runs], names, codes, parts, samples, seed)
+    parts = torch.stack([one.of(recipe.names) for one in found]).mean(0)
+    codes = [one.codes if needs_codes(recipe.names) else None for one in found]
+    detector = Detector([one.model for one in runs], recipe, codes, parts, samples, seed)
     kept = 1 - found[0].contamination
     if kept < 1:
         order = detector.calibration.argsort(stable=True)[: max(1, round(len(parts) * kept))]
-        detector = Detector(detector.models, names, codes, parts[order], samples, seed)
+        detector = Detector(detector.models, recipe, codes, parts[order], samples, seed)
     return detector, found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaekit.core import DataSpec
@@ -15,17 +16,14 @@ from vaekit.errors import ConfigError, MissingExtraError
 from vaekit.metrics.detector import Reasons
 from vaekit.tasks.records import plain, to_csv
 
-if TYPE_CHECKING:
-    pass
-
-COLUMNS = ("column", "value", "expected", "nats")  # of each reason
+SUFFIXES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
 class Verdicts:
     """Rows in input order, (n,) each."""
 
-    ids: Sequence[str]
+    ids: Sequence[str] | NDArray[Any]
     labels: Tensor | None  # class numbers, −1 unknown
     scores: Tensor  # high is abnormal
     p_values: Tensor
@@ -41,59 +39,84 @@ class Verdicts:
         return {name: plain(getattr(self, name)) for name in names}
 
 
-def to_table(
-    found: Verdicts, parts: Mapping[str, Tensor], spec: DataSpec | None, classes: Sequence[str], suffix: str
-) -> bytes:
-    """The bytes of a `.csv` or a `.parquet` file. Raises `ConfigError` for another ending."""
-    columns = columns_of(found, parts, spec, classes)
-    if suffix.lower() == ".csv":
-        return to_csv(list(columns), zip(*(values.tolist() for values in columns.values()), strict=True))
-    if suffix.lower() != ".parquet":
-        raise ConfigError(f"expected a name that ends in .csv or .parquet, got '{suffix}'")
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("pyarrow", "tables", "a .parquet file") from None
-    stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), stream)
-    return stream.getvalue()
+@dataclass(frozen=True)
+class Names:
+    """A column of text in which few texts occur: which one each row has, (n,), and the texts."""
+
+    codes: NDArray[Any]
+    texts: tuple[str, ...]
+
+    def plain(self) -> NDArray[Any]:
+        """The text of every row, (n,)."""
+        texts: NDArray[Any] = np.array(self.texts)[self.codes]
+        return texts
+
+
+Columns = Mapping[str, NDArray[Any] | Names]
 
 
 def columns_of(
-    found: Verdicts, parts: Mapping[str, Tensor], spec: DataSpec | None, classes: Sequence[str]
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Name → one value a row: id, label, score, its parts where there are several, p-value, verdict, and the reasons."""
-    columns: dict[str, np.ndarray[Any, Any]] = {"id": np.array(found.ids)}
+    found: Verdicts, parts: Mapping[str, Tensor], spec: DataSpec, classes: Sequence[str]
+) -> dict[str, NDArray[Any] | Names]:
+    """Name → one value a row: id, label, score, its parts where there are several, p-value, verdict, and the reasons.
+
+    Numbers are in single precision, but for p-values.
+    """
+    columns: dict[str, NDArray[Any] | Names] = {"id": np.asarray(found.ids)}
     if found.labels is not None:
-        columns["label"] = np.array([*classes, ""])[found.labels.numpy()]
-    columns["score"] = digits(found.scores)
+        codes = found.labels.numpy()
+        columns["label"] = Names(np.where(codes < 0, len(classes), codes), (*classes, ""))
+    columns["score"] = found.scores.float().numpy()
     if len(parts) > 1:
-        columns |= {name: digits(values) for name, values in parts.items()}
-    columns |= {"p_value": digits(found.p_values), "abnormal": found.abnormal.numpy().astype(np.int8)}
+        columns |= {name: values.float().numpy() for name, values in parts.items()}
+    columns |= {"p_value": found.p_values.numpy(), "abnormal": found.abnormal.numpy().astype(np.int8)}
     return columns | (reason_columns(found.reasons, spec) if found.reasons is not None else {})
 
 
-def reason_columns(reasons: Reasons, spec: DataSpec | None) -> dict[str, np.ndarray[Any, Any]]:
+def reason_columns(reasons: Reasons, spec: DataSpec) -> dict[str, NDArray[Any] | Names]:
     """`column_1`, `value_1`, `expected_1`, `nats_1`, `column_2`, ..."""
-    names = np.array(
-        spec.names if spec is not None and spec.names else [f"x{i}" for i in range(int(reasons.column.max()) + 1)]
-    )
-    columns = {}
+    names = spec.names or tuple(f"x{i}" for i in range(spec.dimensions))
+    columns: dict[str, NDArray[Any] | Names] = {}
     for rank in range(reasons.column.shape[1]):
-        values = (names[reasons.column[:, rank].numpy()], reasons.value, reasons.expected, reasons.nats)
-        for key, value in zip(COLUMNS, values, strict=True):
-            columns[f"{key}_{rank + 1}"] = digits(value[:, rank]) if isinstance(value, Tensor) else value
+        columns[f"column_{rank + 1}"] = Names(reasons.column[:, rank].numpy(), names)
+        for key in ("value", "expected", "nats"):
+            columns[f"{key}_{rank + 1}"] = getattr(reasons, key)[:, rank].float().numpy()
     return columns
 
 
-def digits(values: Tensor) -> np.ndarray[Any, Any]:
-    """Six significant digits: what single precision can tell."""
-    numbers = values.double().numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        magnitude = np.where(np.isfinite(numbers) & (numbers != 0), np.floor(np.log10(np.abs(numbers))), 0)
-    factor = 10.0 ** (5 - magnitude)
-    return np.where(np.isfinite(numbers), np.round(numbers * factor) / factor, numbers)
+def to_table(columns: Columns, suffix: str) -> bytes:
+    """The bytes of a `.csv` or a `.parquet` file."""
+    check_suffix(suffix)
+    if suffix.lower() == ".csv":
+        plain_columns = [values.plain() if isinstance(values, Names) else values for values in columns.values()]
+        return to_csv(list(columns), zip(*plain_columns, strict=True))
+    stream = io.BytesIO()
+    parquet().write_table(arrow_table(columns), stream)
+    return stream.getvalue()
 
 
-__all__ = ["Verdicts", "columns_of", "to_table"]
+def check_suffix(suffix: str) -> None:
+    """Raise `ConfigError` for a file that is neither a `.csv` nor a `.parquet` file."""
+    if suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"expected a name that ends in .csv or .parquet, got '{suffix}'")
+
+
+def arrow_table(columns: Columns) -> Any:
+    """The columns as an Arrow table."""
+    import pyarrow
+
+    def column(values: NDArray[Any] | Names) -> Any:
+        if isinstance(values, Names):
+            return pyarrow.DictionaryArray.from_arrays(values.codes.astype(np.int32), list(values.texts))
+        return pyarrow.array(values)
+
+    return pyarrow.table({name: column(values) for name, values in columns.items()})
+
+
+def parquet() -> Any:
+    """The module that reads and writes `.parquet` files. Raises `MissingExtraError`."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("pyarrow", "tables", "a .parquet file") from None
+    return pyarrow.parquet
