@@ -36,6 +36,7 @@ MEMBERS = members()
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in MEMBERS),
     ("mlp", {"hidden": (20, 20, 12), "residual": True, "layernorm": True, "dropout": 0.2, "activation": "tanh"}),
+    ("mlp", {"hidden": (9,), "skip": True}),
     ("conv", {"channels": (6, 8, 12), "layers": 2, "norm": "group", "activation": "gelu"}),
     ("conv", {"channels": (7,)}),
     ("resnet", {"channels": (5, 6, 7), "blocks": (0, 2, 1), "patch": 2, "squeeze": True}),
@@ -137,6 +138,29 @@ def test_residual_blocks_start_as_the_identity() -> None:
 def test_vectors_are_refused_by_convolutions(name: str) -> None:
     with pytest.raises(ConfigError, match="'mlp'"):
         MEMBERS[name](in_shape=(11,), grid=None)
+
+
+def test_skip_puts_the_input_beside_the_features() -> None:
+    torch.manual_seed(0)
+    fields = {"hidden": (6, 4), "activation": "tanh", "in_shape": (2, 3, 5)}
+    net, plain = MEMBERS["mlp"](**fields, skip=True).double(), MEMBERS["mlp"](**fields).double()
+    plain.load_state_dict(net.state_dict())
+    x = torch.randn(7, 2, 3, 5, dtype=torch.float64)
+    assert torch.equal(net(x), torch.cat([plain(x), x.flatten(1)], dim=1))
+    assert output_shape(net, (2, 3, 5)) == (4 + 30,)
+
+
+def test_a_head_on_skip_has_a_linear_path_to_the_latent() -> None:
+    """With the features switched off, what remains is affine in z: a factor analysis."""
+    torch.manual_seed(0)
+    net = MEMBERS["mlp"](hidden=(6,), skip=True, in_shape=(3,)).double()
+    layer = head(output_shape(net, (3,)), (5,)).double()
+    with torch.no_grad():
+        layer.layer.weight[:, :6] = 0  # type: ignore[index, union-attr]
+    a, b = torch.randn(2, 4, 3, dtype=torch.float64)
+    zero = layer(net(torch.zeros(1, 3, dtype=torch.float64)))
+    torch.testing.assert_close(layer(net(2 * a - b)) - zero, 2 * (layer(net(a)) - zero) - (layer(net(b)) - zero))
+    assert (layer(net(a)) - layer(net(b))).abs().min() > 1e-6
 
 
 @pytest.mark.parametrize(("name", "right"), [("conv", (3, 4)), ("resnet", (5, 7))])

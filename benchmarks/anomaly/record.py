@@ -18,7 +18,8 @@ RESULTS = HERE / "results.json"
 def machine() -> str:
     """What the figures were made on."""
     model = next(
-        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.machine()
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
     )
     return f"{os.cpu_count()} cores of {model}, torch {torch.__version__.split('+')[0]}"
 
@@ -36,7 +37,7 @@ def page(found: dict[str, Any]) -> str:
     for key in ("tables-judging", "tables-choosing"):
         if key in found:
             parts += tables(key, found[key])
-    for key in ("images", "reasons", "robust", "stream"):
+    for key in ("images-digits", "images-fashion", "images-strangers", "reasons", "robust", "stream"):
         if key in found:
             parts += [f"## {found[key]['title']}", "", found[key]["text"], "", *rows(found[key]["rows"]), ""]
     return "\n".join(parts)

@@ -31,6 +31,7 @@ _HOMES = {
     "embed": "vaekit.tasks.embed",
     "decode": "vaekit.tasks.decode",
     "edit": "vaekit.tasks.edit",
+    "attribute": "vaekit.tasks.attribute",
     "compare": "vaekit.tasks.compare",
     "doctor": "vaekit.tasks.doctor",
     "cite": "vaekit.tasks.cite",
@@ -64,6 +65,7 @@ __all__ = [
     "VaekitError",
     "VariationalAutoencoder",
     "__version__",
+    "attribute",
     "calibrate",
     "cite",
     "compare",
@@ -106,6 +108,7 @@ if TYPE_CHECKING:
     from vaekit.model import VAE, Encoder, Group
     from vaekit.report import report
     from vaekit.run import Run, load
+    from vaekit.tasks.attribute import attribute
     from vaekit.tasks.calibrate import calibrate
     from vaekit.tasks.cite import cite
     from vaekit.tasks.compare import compare

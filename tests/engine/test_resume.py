@@ -72,6 +72,23 @@ def test_stopped_and_resumed_equals_straight(plan: dict[str, Any], net: Any, tmp
     assert_equal(straight, parted)
 
 
+@pytest.mark.parametrize(("steps", "accumulate"), [(27, 1), (30, 1), (13, 2)])
+def test_stopped_and_resumed_ends_at_the_same_step(steps: int, accumulate: int, tmp_path: Path) -> None:
+    """With a planned number of steps, in mid-epoch too, and a schedule that fits to it."""
+    straight, parted = tmp_path / "straight", tmp_path / "parted"
+    straight.mkdir()
+    parted.mkdir()
+    plan = {"epochs": None, "steps": steps, "accumulate": accumulate, "ema": 0.9}
+    small.train(plan, directory=straight)
+    stopped = small.train(plan, directory=parted, hooks=[StopAfter(2)])
+    assert stopped.reason == "interrupted" and stopped.steps < steps
+    resumed = small.train(plan, directory=parted, resume=True)
+    assert (resumed.reason, resumed.steps) == ("finished", steps)
+    assert_equal(straight, parted)
+    assert small.train(plan, directory=parted, resume=True).steps == steps, "and there is nothing more to do"
+    assert_equal(straight, parted)
+
+
 def assert_equal(straight: Path, parted: Path) -> None:
     """The same bits of everything that is kept, and the same log but for the times."""
     expected, got = weights(straight), weights(parted)

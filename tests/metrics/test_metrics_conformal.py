@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaekit.errors import ConfigError, DataError
-from vaekit.metrics.conformal import discoveries, p_values, threshold
+from vaekit.metrics.conformal import cutoff, discoveries, p_values, threshold
 
 SPLITS, CALIBRATION, FRESH = 200, 1000, 500
 
@@ -74,3 +74,25 @@ def test_what_is_refused() -> None:
             discoveries(torch.ones(3), level)
         with pytest.raises(ConfigError, match="between 0 and 1"):
             threshold(torch.ones(3), level)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_cutoff_in_pieces_is_the_procedure_by_the_book(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    calibration = normals(generator, 199)
+    scores = torch.cat([normals(generator, 140), normals(generator, 37) + 40 * (seed % 4)])
+    p, level = p_values(scores, calibration)[torch.randperm(177, generator=generator)], (0.05, 0.1, 0.3)[seed % 3]
+    ranked = p.sort().values
+    passed = ranked <= level * torch.arange(1, 178, dtype=torch.float64) / 177
+    expected = ranked[passed][-1].item() if passed.any() else -1.0
+    pieces = p.split([1, 80, 0, 3, 93])
+    assert cutoff(pieces, level) == cutoff(iter([p]), level) == expected
+    assert torch.equal(discoveries(p, level), p <= expected)
+    assert (expected > 0) is (seed % 4 > 0), "where something was planted, it is found"
+
+
+def test_no_cutoff_where_nothing_is_rejected() -> None:
+    assert cutoff([torch.full((4,), 0.9), torch.full((3,), 0.2)], 0.1) == -1
+    assert cutoff([], 0.1) == cutoff([torch.zeros(0)], 0.1) == -1
+    with pytest.raises(ConfigError, match="level: expected a number between 0 and 1, got 1"):
+        cutoff([torch.ones(3)], 1)

@@ -173,7 +173,8 @@ def listed(found: Detection) -> object:
         row = [found.verdicts.ids[position], f"{found.scores[position]:.4g}", f"{found.p_values[position]:.2g}"]
         if found.reasons is not None:
             why, column = found.reasons, int(found.reasons.column[position, 0])
-            row.append(f"{names[column]} is {why.value[position, 0]:.4g}, expected {why.expected[position, 0]:.4g}")
+            value, expected = why.value[position, 0], why.expected[position, 0]
+            row.append(f"{names[column]} is {value:.4g}, expected {expected:.4g}" if column >= 0 else "")
         made.add_row(*(Text(str(cell)) for cell in row))
     return made
 

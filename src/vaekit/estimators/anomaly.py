@@ -23,7 +23,8 @@ from vaekit.engine.fit import fit
 from vaekit.errors import ConfigError, MissingExtraError
 from vaekit.metrics.abnormality import parse
 from vaekit.metrics.conformal import discoveries, threshold
-from vaekit.metrics.detector import Detector, Reasons, codes_of, needs_codes, scan
+from vaekit.metrics.detector import Detector, codes_of, needs_codes, scan
+from vaekit.metrics.reasons import Reasons
 from vaekit.recipes import resolve
 
 try:
@@ -54,7 +55,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     ----------
     n_models : int, default=4
         How many models are averaged.
-    score : str, default="exemplar+error"
+    scores : str, default="exemplar+error"
         A score, or several joined by `+`: see `vaekit detect --help`.
     n_components : int or None, default=None
         Dimensions of the latent space; None: half the columns, at least 2 and at most 16.
@@ -109,7 +110,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_models": [Interval(Integral, 1, None, closed="left")],
-        "score": [str],
+        "scores": [str],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_layer_sizes": ["array-like"],
         "betas": ["array-like"],
@@ -125,7 +126,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __init__(
         self,
         n_models: int = 4,
-        score: str = "exemplar+error",
+        scores: str = "exemplar+error",
         n_components: int | None = None,
         hidden_layer_sizes: Sequence[int] = (64, 64),
         betas: Sequence[float] = (1.0, 0.1),
@@ -138,7 +139,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_models = n_models
-        self.score = score
+        self.scores = scores
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.betas = betas
@@ -154,7 +155,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn what the rows of X, (n, columns), are usually like. `y` is ignored."""
         rows = self._checked(X, reset=True)
-        recipe = parse(self.score)
+        recipe = parse(self.scores)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         data = self._dataset(rows, seed)
         self.spec_: DataSpec = data.spec
@@ -172,7 +173,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         normal = data.validation if len(data.validation) else data.train
         parts = scan(models, codes, normal, recipe.names, seed=seed).parts
         self.detector_ = Detector(models, recipe, codes, parts, seed=seed)
-        self.offset_ = self._offset(rows)
+        self._training = None if isinstance(self.contamination, str) else self._scanned(rows)  # (n, names)
+        self.offset_ = self._offset()
         return self
 
     def score_samples(self, X: ArrayLike) -> Array:
@@ -191,25 +193,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def p_values(self, X: ArrayLike) -> Array:
         """How likely a normal row is to score so high, (n,): split-conformal, valid for rows like those held out."""
-        return self.detector_.p_values(self._scanned(X)).numpy()
+        parts = self._scanned(X)
+        return self.detector_.p_values(parts).numpy()
 
     def discoveries(self, X: ArrayLike, fdr: float = 0.05) -> NDArray[np.bool_]:
         """The rows that are abnormal while at most a share `fdr` of them is expected to be normal, (n,)."""
         return discoveries(torch.from_numpy(self.p_values(X)), fdr).numpy()
 
     def explain(self, X: ArrayLike, n_columns: int = 3) -> Reasons:
-        """The most surprising columns of each row, what they cost, and what was expected instead, (n, n_columns) each."""
+        """The columns whose repair would make each row most usual, and what was expected of them, (n, n_columns) each."""
         rows = self._rows(X)
-        reasons = self.detector_.scan(rows, reasons=n_columns).reasons
-        assert reasons is not None, "reasons were asked for"
-        return reasons
+        return self.detector_.reasons(rows, torch.arange(len(rows)), n_columns)
 
     def calibrate(self, X: ArrayLike) -> Self:
         """Compare with other normal rows from now on, which the models were not trained on; nothing is trained."""
         rows = self._rows(X)
         self.detector_ = replace(self.detector_, normal=self.detector_.scan(rows).parts)
-        if self.contamination == "auto":
-            self.offset_ = -threshold(self.detector_.calibration, FALSE_ALARMS)
+        self.offset_ = self._offset()
         return self
 
     # --- within ------------------------------------------------------------------------------------------------------
@@ -255,15 +255,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             }
         )
 
-    def _offset(self, rows: Array) -> float:
+    def _offset(self) -> float:
         """The score of the row at which outliers begin."""
-        if isinstance(self.contamination, str):
+        if self._training is None:
             return -threshold(self.detector_.calibration, FALSE_ALARMS)
-        return float(np.percentile(self.score_samples(rows), 100.0 * self.contamination))
+        return float(np.percentile(-self.detector_.score(self._training).numpy(), 100.0 * float(self.contamination)))
 
     def _rows(self, X: ArrayLike) -> ResidentRows:
         check_is_fitted(self)
         return ResidentRows(prepare(self._checked(X, reset=False), Preparation(self.spec_.shape), "X"), self.spec_)
 
     def _scanned(self, X: ArrayLike) -> torch.Tensor:
-        return self.detector_.scan(self._rows(X)).parts
+        rows = self._rows(X)
+        return self.detector_.scan(rows).parts

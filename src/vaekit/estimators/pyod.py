@@ -25,7 +25,7 @@ class PyODDetector(BaseDetector):
     ----------
     contamination : float in (0, 0.5], default=0.1
         The share of abnormal rows among the training rows: PyOD's threshold. As in PyOD it does not change the training.
-    n_models, score, n_components, hidden_layer_sizes, betas, df, steps, batch_size, learning_rate, random_state
+    n_models, scores, n_components, hidden_layer_sizes, betas, df, steps, batch_size, learning_rate, random_state
         As in `AnomalyDetector`.
 
     Attributes
@@ -49,7 +49,7 @@ class PyODDetector(BaseDetector):
         self,
         contamination: float = 0.1,
         n_models: int = 4,
-        score: str = "exemplar+error",
+        scores: str = "exemplar+error",
         n_components: int | None = None,
         hidden_layer_sizes: Sequence[int] = (64, 64),
         betas: Sequence[float] = (1.0, 0.1),
@@ -61,7 +61,7 @@ class PyODDetector(BaseDetector):
     ) -> None:
         super().__init__(contamination=contamination)
         self.n_models = n_models
-        self.score = score
+        self.scores = scores
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.betas = betas

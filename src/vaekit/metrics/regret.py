@@ -28,15 +28,15 @@ def regret(model: VAE, batch: Batch, steps: int = STEPS) -> Tensor:
     generator = torch.Generator(start[0].device).manual_seed(0)
     shapes = [q.shape[1:] for q in start]
     noise = [torch.randn(DRAWS, *shape[1:], generator=generator, device=start[0].device) for shape in shapes]
-    free = [q.clone().requires_grad_() for q in start]
-    optimizer = torch.optim.Adam(free, lr=RATE)
     with torch.inference_mode(False), torch.enable_grad():
+        free = [q.clone().requires_grad_() for q in start]
+        optimizer = torch.optim.Adam(free, lr=RATE)
         first = best = elbo(model, batch, free, noise).detach()
         for _ in range(steps):
-            optimizer.zero_grad()
             value = elbo(model, batch, free, noise)
             best = torch.maximum(best, value.detach())
-            (-value.sum()).backward()  # type: ignore[no-untyped-call]
+            for q, gradient in zip(free, torch.autograd.grad(-value.sum(), free), strict=True):  # of nothing else
+                q.grad = gradient
             optimizer.step()
         best = torch.maximum(best, elbo(model, batch, free, noise).detach())
     return best - first

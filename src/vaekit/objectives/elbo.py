@@ -80,4 +80,4 @@ def plain_terms(scores: Tensor, costs: Tensor) -> dict[str, Tensor]:
 
 def total(values: list[Tensor]) -> Tensor:
     """The sum of tensors of one shape."""
-    return values[0] if len(values) == 1 else torch.stack(values).sum()
+    return values[0] if len(values) == 1 else torch.stack(values).sum(0)

@@ -14,6 +14,7 @@ from vaekit.report.embed import THEMED
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 Floats = npt.NDArray[np.floating[Any]]
 WIDTH, HEIGHT = 5.0, 3.1  # inches: 360 × 223 units of the SVG; as wide as a telephone
@@ -73,6 +74,44 @@ def kl_bars(kl: Sequence[float], active: Sequence[bool]) -> Figure:
         axes.margins(x=0.02)
         ruled(axes)
         figure.legend(loc="outside upper left", ncols=2, handlelength=1.2, borderpad=0)
+    return figure
+
+
+def scores(normal: Tensor, groups: Mapping[str, Tensor], threshold: float, axis: str) -> Figure:
+    """Histograms of scores, each with an area of one: of normal rows, and of groups of examples; the threshold is marked."""
+    together = np.concatenate([normal.numpy(), *(values.numpy() for values in groups.values())])
+    low, high = np.quantile(together, [0.0, 0.995]).tolist()
+    edges = np.linspace(low, high if high > low else low + 1, 41).tolist()
+    colours = (THEMED.accent, CLASSES[1])
+    with chart(WIDTH * 1.2, HEIGHT, THEMED) as figure:
+        axes = figure.subplots()
+        clipped = np.clip(normal.numpy(), edges[0], edges[-1])
+        axes.hist(clipped, edges, density=True, color=THEMED.rule, label="normal rows compared with")
+        for (name, values), colour in zip(groups.items(), colours, strict=False):
+            clipped = np.clip(values.numpy(), edges[0], edges[-1])
+            axes.hist(clipped, edges, density=True, histtype="step", color=colour, linewidth=1.8, label=name)
+        if np.isfinite(threshold):
+            axes.axvline(threshold, color=THEMED.ink, linestyle="--", linewidth=1, label="threshold")
+        axes.set_xlabel(f"{axis}; the last bar holds all that is higher")
+        axes.set_ylabel("density")
+        ruled(axes)
+        figure.legend(loc="outside upper left", ncols=2, handlelength=1.5, columnspacing=1.2, borderpad=0)
+    return figure
+
+
+def step(x: Tensor, y: Tensor, names: tuple[str, str], chance: tuple[float, float]) -> Figure:
+    """A curve in the unit square, and what a coin would give, dashed."""
+    with chart(WIDTH, HEIGHT, THEMED) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], chance, "--", color=THEMED.muted, linewidth=1)
+        axes.plot(
+            [0.0, *x.tolist()], [y[0].item() if chance[0] == chance[1] else 0.0, *y.tolist()], color=THEMED.accent
+        )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+        ruled(axes)
     return figure
 
 

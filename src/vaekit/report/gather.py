@@ -13,6 +13,7 @@ from vaekit.data import read
 from vaekit.data.dataset import Rows
 from vaekit.errors import ConfigError, DataError, VaekitError
 from vaekit.render import Window, drawable
+from vaekit.report.abnormal import Judged, judge
 from vaekit.run import Run, SplitName
 from vaekit.tasks.conditions import category_of
 from vaekit.tasks.decoding import Pixels
@@ -74,6 +75,7 @@ class Material:
     sweep: Traversal | None
     embedding: Embedding | None
     diagnosis: Diagnosis | None
+    judged: Judged | None = None  # scores of examples, and the most and least abnormal of them
     styles: tuple[Generated, ...] = ()  # the same noise under each condition, an entry of the context each
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -110,7 +112,7 @@ class Steps:
 
 def gather(run: Run, data: Any = None, progress: Progress | None = None) -> Material:
     """All that can be had within a minute or so: what takes long is done on a limited number of examples."""
-    steps = Steps(10, progress)
+    steps = Steps(11, progress)
     held = steps.attempt("data", lambda: held_out(run, data))
     samples = steps.attempt("samples", lambda: drawn(run)) or {}
     return Material(
@@ -122,6 +124,9 @@ def gather(run: Run, data: Any = None, progress: Progress | None = None) -> Mate
         paths=steps.on(held, "interpolations", lambda held: walked(run, held)) or (),
         sweep=steps.attempt("traversals", lambda: swept(run, held)),
         embedding=steps.on(held, "map", lambda held: embed(run, held.given, held.split, n=some(held, MAPPED))),
+        judged=steps.on(
+            held, "abnormal", lambda held: judge(run, held.given, held.split, columns(run), len(held.rows))
+        ),
         diagnosis=steps.attempt("doctor", lambda: doctor(run, data=held.given if held else None)),
         styles=steps.attempt("conditions", lambda: styled(run)) or (),
         window=steps.attempt("window", lambda: shown_between(run, held, samples)) or Window(0.0, 1.0),

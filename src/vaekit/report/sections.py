@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vaekit import recipes
+from vaekit.report import abnormal as unusual
 from vaekit.report import charts, words
 from vaekit.report.blocks import Fold, Layout, Plate, Section
 from vaekit.report.embed import chart_panel
@@ -34,6 +35,7 @@ def sections(material: Material) -> tuple[Section, ...]:
         traversals,
         latent_map,
         activity,
+        abnormal,
         doctor,
         configuration,
         provenance,
@@ -227,6 +229,13 @@ def activity(material: Material) -> Section:
     alt = f"Bar chart of the KL of {len(kl)} latent dimensions, largest first; {sum(active)} are active."
     plate = Plate((chart_panel(charts.kl_bars(kl, active), alt),), words.KL_BARS)
     return Section(name, title, plates=(plate,))
+
+
+def abnormal(material: Material) -> Section:
+    """Scores of examples, and the ends of the scale."""
+    if material.judged is None:
+        return absent("abnormal", "Abnormal examples", material)
+    return unusual.section(material.judged, easel(material))
 
 
 def doctor(material: Material) -> Section:

@@ -233,7 +233,7 @@ def example(spec: DataSpec) -> str:
         return f"{times(spec.shape[1:])} {'grey' if spec.shape[0] == 1 else 'colour'} images, {values}"
     if len(spec.shape) > 1:
         return f"{times(spec.shape)}, {values}"
-    names = f": {', '.join(spec.names)}" if 0 < len(spec.names) <= 24 else ""
+    names = f": {', '.join(spec.names)}" if 0 < len(spec.names) <= 6 else ""
     return f"{spec.dimensions} columns, {values}{names}"
 
 

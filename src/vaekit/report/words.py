@@ -91,6 +91,28 @@ SWEEP_OF_VECTORS = Caption(
     "which is common and no mistake.",
 )
 
+SCORES = Caption(
+    "How abnormal examples are, in comparison with normal ones that the model was not trained on (grey). The dashed line is "
+    "the threshold: the share of normal examples beyond it is the level.",
+    "Examples that are normal lie where the grey is; abnormal ones far to the right of it.",
+    "Normal examples that lie to the right of the grey: the data has changed since training. Abnormal ones inside the grey: "
+    "this score does not see them; try another.",
+)
+
+RANKING = Caption(
+    "What every threshold would give, by the labels. ROC: the share of abnormal examples that are found against the share of "
+    "normal ones that are called abnormal. Precision: the share of those called abnormal that are.",
+    "Curves that hug the upper corner. Where abnormal examples are few, look at precision: it says what an alarm is worth.",
+    "Curves near the dashed line, which a coin gives.",
+)
+
+SURPRISES = Caption(
+    "Examples; below each what the model expects in its place; and in yellow to red where the example costs more nats than "
+    "that would. Each image has a scale of its own.",
+    "Among the most abnormal: damage, other things, mistakes of the camera, and red where a person would point.",
+    "The same kind of ordinary example again and again: the score sees contrast or clutter, not what is abnormal.",
+)
+
 MAP = Caption(
     "Each point is the code of one example, the centre of its posterior, seen from the two directions in which codes differ "
     "most (principal component analysis).",

@@ -14,8 +14,10 @@ from vaekit.core import DataSpec
 from vaekit.errors import ConfigError, DataError
 from vaekit.metrics.abnormality import Recipe, parse
 from vaekit.metrics.conformal import check_level, discoveries, threshold
-from vaekit.metrics.detector import Detector, Reasons, needs_codes
+from vaekit.metrics.detector import Detector, needs_codes
+from vaekit.metrics.prepare import Split
 from vaekit.metrics.ranking import Ranking, ranking
+from vaekit.metrics.reasons import Reasons
 from vaekit.run import Run, SplitName
 from vaekit.tasks.calibrate import OWN, Calibration, calibrated
 from vaekit.tasks.records import plain, write
@@ -67,7 +69,7 @@ class Detection:
 
     @property
     def reasons(self) -> Reasons | None:
-        """The most surprising columns of every row of a table."""
+        """What makes the abnormal rows of a table so: their most surprising columns."""
         return self.verdicts.reasons
 
     @property
@@ -152,7 +154,7 @@ def detect(
         fdr: the share of those called abnormal that may be normal, instead.
         samples: draws from q for expectations; 0: the centre of q stands for them.
         n: at most so many rows, evenly spaced.
-        reasons: how many of the most surprising columns are named for each row of a table.
+        reasons: how many of the most surprising columns are named for each abnormal row of a table.
         seed: of all noise.
         progress: called with the number of rows done, and of all.
 
@@ -171,17 +173,18 @@ def detect(
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
     where = chosen(runs[0], data, split, n=n)
-    vectors = len(runs[0].spec.shape) == 1
-    found = detector.scan(where.rows, where.order, reasons if vectors else 0, progress)
+    found = detector.scan(where.rows, where.order, progress)
     numbers = found.numbers.tolist()
     p = detector.p_values(found.parts)
+    abnormal = discoveries(p, fdr) if fdr is not None else p <= level
+    vectors = len(runs[0].spec.shape) == 1
     verdicts = Verdicts(
         ids=tuple(where.ids(numbers)),
         labels=where.labels_of(numbers),
         scores=detector.score(found.parts),
         p_values=p,
-        abnormal=discoveries(p, fdr) if fdr is not None else p <= level,
-        reasons=found.reasons,
+        abnormal=abnormal,
+        reasons=explained(detector, where.rows, found.numbers, abnormal, reasons) if vectors and reasons else None,
     )
     return Detection(
         run=runs[0].name,
@@ -203,6 +206,14 @@ def detect(
         spec=runs[0].spec,
         notes=notes_on(detector, calibrations[0], level, data is None and split == "validation"),
     )
+
+
+def explained(detector: Detector, rows: Split, numbers: Tensor, abnormal: Tensor, k: int) -> Reasons:
+    """The reasons of the abnormal rows among those with some numbers, (n,) each; the others have none."""
+    positions = abnormal.nonzero()[:, 0]
+    width = next(iter(rows.batches(numbers[:1], 1))).x.shape[1]  # type: ignore[union-attr]
+    empty = Reasons.none(len(numbers), min(k, width))
+    return empty.put(positions, detector.reasons(rows, numbers[positions], k)) if len(positions) else empty
 
 
 def default_score(runs: Sequence[Run]) -> str:

@@ -24,7 +24,7 @@ from vaekit.metrics.conformal import check_level, cutoff, threshold
 from vaekit.metrics.detector import Detector
 from vaekit.run import Run
 from vaekit.tasks.calibrate import Calibration
-from vaekit.tasks.detect import LEVEL, REASONS, default_score, detector_of, notes_on
+from vaekit.tasks.detect import LEVEL, REASONS, default_score, detector_of, explained, notes_on
 from vaekit.tasks.verdicts import Verdicts, arrow_table, check_suffix, columns_of, parquet
 
 PIECE = 65_536  # rows
@@ -94,12 +94,12 @@ def detect_file(
     runs = [run] if isinstance(run, Run) else list(run)
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
-    parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons))
+    parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons, fdr or level))
     first = parts.open()
     stream = TableStream(data, runs[0].preparation, runs[0].spec, PIECE, start=first)
     done = first
     for piece in stream:
-        parts.add(judged(detector, runs[0], piece, reasons, level), done, len(piece.x))
+        parts.add(judged(detector, runs[0], piece, reasons, fdr or level), done, len(piece.x))
         done += len(piece.x)
         if progress is not None:
             progress(done, stream.fraction)
@@ -126,16 +126,17 @@ def detect_file(
 def judged(detector: Detector, run: Run, piece: Piece, reasons: int, level: float) -> Any:
     """A piece of the file as a table of verdicts; which rows are abnormal is settled at the end."""
     rows = ResidentRows(piece.x, run.spec, gaps=has_gaps(piece.x)).to(next(run.model.parameters()).device)
-    found = detector.scan(rows, reasons=reasons)
+    found = detector.scan(rows)
     p = detector.p_values(found.parts)
+    why = explained(detector, rows, found.numbers, p <= level, reasons) if reasons else None
     ids = np.arange(piece.first, piece.first + len(piece.x)) if piece.ids is None else np.asarray(piece.ids)
-    verdicts = Verdicts(ids, piece.labels, detector.score(found.parts), p, p <= level, found.reasons)
+    verdicts = Verdicts(ids, piece.labels, detector.score(found.parts), p, p <= level, why)
     split = {name: found.parts[:, i] for i, name in enumerate(detector.recipe.names)}
     return arrow_table(columns_of(verdicts, split, run.spec, run.spec.classes))
 
 
 def key_of(
-    runs: Sequence[Run], calibrations: Sequence[Calibration], data: Path, detector: Detector, reasons: int
+    runs: Sequence[Run], calibrations: Sequence[Calibration], data: Path, detector: Detector, reasons: int, level: float
 ) -> str:
     """What must be the same for a detection to go on: the weights, the calibration, the options, and the file."""
     total = hashlib.sha256()
@@ -148,7 +149,7 @@ def key_of(
         stat = data.expanduser().stat()
     except OSError:
         return ""  # the stream says in words what is wrong with the file
-    options = (str(detector.recipe), detector.samples, detector.seed, reasons, PIECE)
+    options = (str(detector.recipe), level, detector.samples, detector.seed, reasons, PIECE)
     total.update(repr((options, str(data.expanduser().absolute()), stat.st_size, stat.st_mtime_ns)).encode())
     return total.hexdigest()
 

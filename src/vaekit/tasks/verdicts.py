@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaekit.core import DataSpec
 from vaekit.errors import ConfigError, MissingExtraError
-from vaekit.metrics.detector import Reasons
+from vaekit.metrics.reasons import Reasons
 from vaekit.tasks.records import plain, to_csv
 
 SUFFIXES = (".csv", ".parquet")
@@ -78,7 +78,8 @@ def reason_columns(reasons: Reasons, spec: DataSpec) -> dict[str, NDArray[Any] |
     names = spec.names or tuple(f"x{i}" for i in range(spec.dimensions))
     columns: dict[str, NDArray[Any] | Names] = {}
     for rank in range(reasons.column.shape[1]):
-        columns[f"column_{rank + 1}"] = Names(reasons.column[:, rank].numpy(), names)
+        codes = reasons.column[:, rank].numpy()
+        columns[f"column_{rank + 1}"] = Names(np.where(codes < 0, len(names), codes), (*names, ""))
         for key in ("value", "expected", "nats"):
             columns[f"{key}_{rank + 1}"] = getattr(reasons, key)[:, rank].float().numpy()
     return columns
@@ -88,11 +89,17 @@ def to_table(columns: Columns, suffix: str) -> bytes:
     """The bytes of a `.csv` or a `.parquet` file."""
     check_suffix(suffix)
     if suffix.lower() == ".csv":
-        plain_columns = [values.plain() if isinstance(values, Names) else values for values in columns.values()]
-        return to_csv(list(columns), zip(*plain_columns, strict=True))
+        return to_csv(list(columns), zip(*(cells(values) for values in columns.values()), strict=True))
     stream = io.BytesIO()
     parquet().write_table(arrow_table(columns), stream)
     return stream.getvalue()
+
+
+def cells(values: NDArray[Any] | Names) -> list[Any]:
+    """One column as what a `.csv` file takes; empty where a number is not known."""
+    if isinstance(values, Names):
+        return list(values.plain())
+    return ["" if value != value else value for value in values] if values.dtype.kind == "f" else list(values)
 
 
 def check_suffix(suffix: str) -> None:
@@ -108,7 +115,7 @@ def arrow_table(columns: Columns) -> Any:
     def column(values: NDArray[Any] | Names) -> Any:
         if isinstance(values, Names):
             return pyarrow.DictionaryArray.from_arrays(values.codes.astype(np.int32), list(values.texts))
-        return pyarrow.array(values)
+        return pyarrow.array(values, from_pandas=True)  # NaN is an empty cell
 
     return pyarrow.table({name: column(values) for name, values in columns.items()})
 
