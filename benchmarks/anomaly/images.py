@@ -93,7 +93,7 @@ def fashion(seeds: int) -> dict[str, Any]:
             found.append(judged(run, x, abnormal))
         print(seed, round(seconds), found[-1], flush=True)
     body = [["score", "AUROC"], *([name, f"{statistics.mean(one[name] for one in found):.4f}"] for name in SCORES)]
-    text = f"10,000 test images each, {seeds} seed(s), ten epochs ({seconds:.0f} s). The length of a PNG file alone gives .9866."
+    text = f"10,000 test images each, {seeds} seed(s), ten epochs ({seconds:.0f} s). A PNG file's length alone gives .9866."
     return {"title": "Trained on Fashion-MNIST, MNIST is abnormal", "text": text, "rows": body}
 
 

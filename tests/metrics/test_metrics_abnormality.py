@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from vaekit.errors import ConfigError, DataError
-from vaekit.metrics.abnormality import NARROWEST, SCORES, Codes, Recipe, Seen, Usual, parse, see, surprise, together
+from vaekit.metrics.abnormality import NARROWEST, SCORES, Codes, Recipe, Seen, Usual, parse, see, together
 from vaekit.metrics.abnormality import values as values_of
 from vaekit.metrics.prepare import prepared
 from vaekit.model import VAE
@@ -121,33 +121,6 @@ def test_complexity_is_the_bound_less_the_code_length() -> None:
 
 
 # --- what makes a row abnormal ---------------------------------------------------------------------------------------
-
-
-def test_surprise_is_half_the_squared_residual() -> None:
-    seen = seen_by(linear().model(0.2).double())
-    _, _, expected = parts_of(seen)
-    scale = torch.tensor(linear().spec.scale).double()
-    standard = (seen.raw.x.double() - expected) / (SIGMA * scale)  # type: ignore[union-attr]
-    torch.testing.assert_close(surprise(seen), standard.square() / 2, rtol=1e-5, atol=1e-7)
-
-
-def test_the_centre_does_not_surprise_nor_does_what_was_not_observed() -> None:
-    seen = seen_by(linear().model(0.2).double())
-    central = replace(seen.batch, x=seen.trace.likelihood.mean)
-    assert not surprise(replace(seen, trace=replace(seen.trace, batch=central))).any()
-    mask = torch.arange(N * D).reshape(N, D) % 3 != 0
-    found = surprise(seen_by(linear().model(0.2).double(), mask=mask))
-    assert not found[~mask].any() and (found[mask] > 0).all()
-
-
-def test_surprise_needs_sites() -> None:
-    seen = seen_by(linear().model())
-    whole = replace(seen, trace=replace(seen.trace, likelihood=Independent(seen.trace.likelihood, 1)))
-    with pytest.raises(DataError, match="no sites"):
-        surprise(whole)
-
-
-# --- several scores as one -------------------------------------------------------------------------------------------
 
 
 def test_texts_are_recipes() -> None:

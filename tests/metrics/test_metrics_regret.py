@@ -63,6 +63,15 @@ def test_it_is_never_negative_and_rises_with_the_steps() -> None:
     assert (found[2] >= found[1]).all() and (found[2] > found[1] + 0.01).any()
 
 
+def test_a_search_that_runs_away_keeps_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = linear().model(0.4).double()
+    slow = module.regret(model, batch_of(model), 40)
+    monkeypatch.setattr(module, "RATE", 4.0)
+    found = [module.regret(model, batch_of(model), steps) for steps in (1, 2, 9)]
+    assert (found[0] == 0).all(), "one step of this length leads astray"
+    assert (found[2] >= found[1]).all() and (found[1] >= found[0]).all() and (found[2] < slow).all()
+
+
 def test_a_row_does_not_depend_on_those_beside_it() -> None:
     model = linear().model(0.3).double()
     batch = batch_of(model)

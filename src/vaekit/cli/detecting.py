@@ -186,10 +186,10 @@ def heat_maps(runs: Sequence[Run], data: str | None, split: str, numbers: Tensor
 
     found = attribute(runs, data, split_name(split), indices=numbers.tolist())
     spec = runs[0].spec
-    if spec.shape[0] not in (1, 3) or found.nats.ndim < 3:
+    if spec.shape[0] not in (1, 3) or found.nats.ndim != 3:
         return render.pairs(found.inputs, found.expected, spec)
     window = render.Window.of(spec, found.inputs, found.expected)
-    heat, coloured = render.overlay(found.inputs, found.heat, spec, window)
+    heat, coloured = render.overlay(found.inputs, found.nats, spec, window)
     plain = [render.as_colour(x, spec, window) for x in (found.inputs, found.expected)]
     labels = ("most abnormal", "expected", "surprising")
     strips = [render.Strip(label, x) for label, x in zip(labels, [*plain, heat], strict=True)]

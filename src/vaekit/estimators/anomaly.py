@@ -36,7 +36,8 @@ except ImportError:
     raise MissingExtraError("scikit-learn", "sklearn", "vaekit.AnomalyDetector") from None
 
 Array = NDArray[np.float64]
-MIN_ROWS_TO_HOLD_OUT = 50  # with fewer, the training rows themselves are what scores are compared with
+MIN_ROWS_TO_HOLD_OUT = 100  # with fewer, the training rows themselves are what scores are compared with
+LEAST_HELD_OUT = 20  # rows, so that 5 % of them is one
 FALSE_ALARMS = 0.05  # share of normal rows above the threshold, where nothing is said of contamination
 
 
@@ -76,8 +77,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         5 % of normal rows exceed. A number: so many of the training rows are outliers, and as many rows with the lowest
         bounds are left out of every step (trimmed likelihood), so that they do not shape the models.
     calibration_fraction : float, default=0.1
-        Rows held out from training for p-values; 0, or fewer than 50 rows in all: the training rows serve, and p-values
-        are a little too low.
+        Rows held out from training for p-values, at least 20; 0, or fewer than 100 rows in all: the training rows serve,
+        and p-values are a little too low.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the initial weights and all noise.
 
@@ -219,7 +220,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return checked
 
     def _dataset(self, rows: Array, seed: int) -> Dataset:
-        held_out = self.calibration_fraction if len(rows) >= MIN_ROWS_TO_HOLD_OUT else 0.0
+        held_out = 0.0
+        if self.calibration_fraction and len(rows) >= MIN_ROWS_TO_HOLD_OUT:
+            held_out = max(LEAST_HELD_OUT, int(self.calibration_fraction * len(rows)))
         with np.errstate(over="ignore"):  # what does not fit is refused in words
             x = rows.astype(np.float32)
         return from_arrays(x, validation=held_out, test=0, seed=seed, name="X")

@@ -230,24 +230,6 @@ def values(seen: Seen, names: Sequence[str]) -> Tensor:
     return torch.stack([SCORES[name].of(seen).double().cpu() for name in names], dim=1)
 
 
-def surprise(seen: Seen) -> Tensor:
-    """How many nats each number of a row costs more than its expected value would, (B, *sites).
-
-        log p(x̂_i | z) − log p(x_i | z),   x̂ the centre of p(x | z)
-
-    Units of a column and its usual noise cancel: what is left is how far a number lies from where its code puts it. It is
-    negative where a value is likelier than the centre (a bright pixel whose mean is grey), zero where nothing was observed.
-
-    Raises `DataError` for a likelihood without sites: nothing can be told apart there.
-    """
-    p, trace = seen.trace.likelihood, seen.trace
-    found = trace.log_likelihood()  # (1, B, *sites)
-    if found.ndim <= 2:
-        raise DataError("the likelihood has no sites: what makes a row abnormal cannot be told apart")
-    expected = Trace(Batch(centre(p), mask=trace.batch.mask, log_det=trace.batch.log_det), trace.latents, p, 1)
-    return (expected.log_likelihood() - found)[0]
-
-
 # --- several scores as one -------------------------------------------------------------------------------------------
 
 
@@ -281,4 +263,4 @@ def together(found: Tensor, usual: Usual, recipe: Recipe) -> Tensor:
     return standardized.amax(1) if recipe.highest else standardized.sum(1)
 
 
-__all__ = ["SCORES", "Codes", "Recipe", "Score", "Seen", "Usual", "parse", "see", "surprise", "together", "values"]
+__all__ = ["SCORES", "Codes", "Recipe", "Score", "Seen", "Usual", "parse", "see", "together", "values"]

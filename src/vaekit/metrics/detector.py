@@ -16,11 +16,12 @@ from vaekit.metrics.conformal import p_values
 from vaekit.metrics.noise import seed_of
 from vaekit.metrics.pointwise import centred
 from vaekit.metrics.prepare import Split, chunks
-from vaekit.metrics.reasons import Reasons, reasons
+from vaekit.metrics.reasons import Reasons, repairs
 from vaekit.model import VAE
 
 EXEMPLARS = 1000  # training rows whose codes make up the aggregated posterior
 READ = 4096  # rows of numbers that are read together
+ROUNDING = 1e-5  # of the spread of scores: products of matrices differ in the last digits with the rows beside a row
 _SCORES = 4  # the stream of noise that belongs to scores
 Progress = Callable[[int, int], None]
 
@@ -55,8 +56,9 @@ class Detector:
 
     @cached_property
     def calibration(self) -> Tensor:
-        """The score of the normal rows, (m,)."""
-        return together(self.normal, self.usual, self.recipe)
+        """The score of the normal rows, (m,), raised by what rounding can do, so that a row like one of them ties with it."""
+        found = together(self.normal, self.usual, self.recipe)
+        return found + ROUNDING * (found.quantile(0.9) - found.quantile(0.1)).clamp(min=1e-6)
 
     def score(self, parts: Tensor) -> Tensor:
         """One score of the parts: high is abnormal, (n, names) → (n,)."""
@@ -72,7 +74,7 @@ class Detector:
 
     def reasons(self, rows: Split, order: Tensor, k: int) -> Reasons:
         """The k columns that make each of the rows `order` (n,) of a split of numbers abnormal."""
-        return reasons(self.models, rows, order, k)
+        return repairs(self.models, rows, order, self.seed).dearest(k)
 
 
 def scan(

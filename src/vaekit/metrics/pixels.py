@@ -15,8 +15,13 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the five scales
 
 
 def squared_error(outputs: Tensor, inputs: Tensor) -> Tensor:
-    """Mean over the numbers of an example of (output − input)², in squared units of the data; (B, *shape) → (B,)."""
-    return (outputs.float() - inputs.float()).square().flatten(1).mean(1)
+    """Mean over the numbers of an example of (output − input)², in squared units of the data; (B, *shape) → (B,).
+
+    Numbers that were not observed (NaN in the inputs) are left out.
+    """
+    squared = (outputs.float() - inputs.float()).square().flatten(1)
+    missing = inputs.float().isnan().flatten(1)
+    return torch.where(missing, 0.0, squared).sum(1) / (~missing).sum(1).clamp(min=1)
 
 
 def psnr(outputs: Tensor, inputs: Tensor, spec: DataSpec) -> Tensor:

@@ -1,20 +1,21 @@
-"""Which columns make a row abnormal: those whose repair would make it usual again."""
+"""What makes a row abnormal: the numbers whose repair would make it usual again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from vaekit.core import Batch, sum_sites
-from vaekit.metrics.pointwise import centred, reconstruction
-from vaekit.metrics.prepare import Split, cut
+from vaekit.core import Batch, Trace, sum_sites
+from vaekit.errors import DataError
+from vaekit.metrics.pointwise import centre, centred, reconstruction
+from vaekit.metrics.prepare import Split, chunks, cut
 from vaekit.model import VAE
 
-AT_ONCE = 8192  # rows that pass through a model together
-Progress = Callable[[int, int], None]
+AT_ONCE = 2**22  # numbers that pass through a model together
+REGIONS = 1024  # of an image, at most: more look no sharper
 
 
 @dataclass(frozen=True)
@@ -35,66 +36,114 @@ class Reasons:
     def put(self, rows: Tensor, found: Reasons) -> Reasons:
         """The same with the reasons of some rows, given by their positions (m,)."""
         names = ("column", "nats", "value", "expected")
-        return Reasons(*(getattr(self, name).index_copy(0, rows, getattr(found, name)) for name in names))
+        pairs = [(getattr(self, name), getattr(found, name)) for name in names]
+        return Reasons(*(mine.index_copy(0, rows, theirs.to(mine.dtype)) for mine, theirs in pairs))
 
 
-def reasons(models: Sequence[VAE], rows: Split, order: Tensor, k: int, progress: Progress | None = None) -> Reasons:
-    """The reasons of the rows `order` (n,) of a split of numbers (n, D), averaged over models.
+@dataclass(frozen=True)
+class Repairs:
+    """What every number of some rows costs, in input order."""
+
+    x: Tensor  # in the data's own units, NaN where it was not observed       (n, *shape)
+    expected: Tensor  # for a row of numbers: of each given the others; for an image: of the whole, its reconstruction
+    nats: Tensor  # what the ELBO gains by the repair: (n, D) columns, or (n, H, W) pixels with those around them
+    numbers: Tensor  # row numbers, (n,)
+
+    def dearest(self, k: int) -> Reasons:
+        """The k columns with the highest gains of each row."""
+        gains, column = self.nats.topk(min(k, self.nats.shape[1]), dim=1)
+        return Reasons(column, gains, self.x.gather(1, column), self.expected.gather(1, column))
+
+
+def repairs(models: Sequence[VAE], rows: Split, order: Tensor, seed: int = 0) -> Repairs:
+    """What the rows `order` (n,) of a split would gain by the repair of each column or region, averaged over models.
 
         nats_i = ELBO(x with x_i := E[x_i | x_−i]) − ELBO(x)
 
-    The expected value of a column is that of p(x | z) with z inferred from the others alone: the column itself is masked, so a
-    wrong value does not speak for itself. Then the column is repaired, and the row is coded anew. To compare a value with the
-    reconstruction of the whole row is not the same: a wrong value moves the code, and other columns look wrong too.
+    The expected values of a region are those of p(x | z), z inferred with the region hidden: a wrong value does not speak for
+    itself. Then they are put in its place, and the row is coded anew. To compare values with the reconstruction of the whole
+    row is not the same: a wrong one moves the code, and right ones look wrong. The regions of a row of numbers are its
+    columns; those of an image are squares around its pixels, about a tenth of its side.
+
+    Raises `DataError` for data that is neither, or if no row can be read.
     """
-    parts, done = [], 0
-    width = next(iter(rows.batches(order[:1], 1))).x.shape[1]  # type: ignore[union-attr]
-    with torch.no_grad():
-        for raw in rows.batches(order, max(1, AT_ONCE // width)):
-            found = [repairs(model, raw) for model in models]
-            nats, expected = (torch.stack(values).mean(0) for values in zip(*found, strict=True))
-            assert isinstance(raw.x, Tensor), "rows of numbers are one tensor"
-            parts.append(dearest(raw.x, nats, expected, min(k, width)))
-            done += len(raw)
-            if progress is not None:
-                progress(done, len(order))
-    names = ("column", "nats", "value", "expected")
-    return Reasons(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in names))
+    found = []
+    for model in models:
+        parts = list[tuple[Tensor, ...]]()
+        with torch.no_grad():
+            for chunk in chunks(model, rows, seed, order):
+                for part in chunk.parts(rows_for(model)):
+                    assert isinstance(part.raw.x, Tensor), "named parts have no regions"
+                    parts.append((part.raw.x, *of_batch(model, part.batch), torch.tensor(part.numbers)))
+        if not parts:
+            raise DataError(f"none of the {len(order)} rows could be read.\n  fix: check the files")
+        found.append([torch.cat(values).cpu() for values in zip(*parts, strict=True)])
+    x, expected, nats, numbers = zip(*found, strict=True)
+    return Repairs(x[0], torch.stack(expected).mean(0), torch.stack(nats).mean(0), numbers[0])
 
 
-def repairs(model: VAE, raw: Batch) -> tuple[Tensor, Tensor]:
-    """What the ELBO gains by the repair of each column, in nats, and the values that repair them, (B, D) each."""
-    x = raw.x
-    assert isinstance(x, Tensor) and x.ndim == 2, "rows of numbers are one tensor (B, D)"
-    n, d = x.shape
-    observed = raw.mask.bool() if isinstance(raw.mask, Tensor) else torch.ones_like(x, dtype=torch.bool)
-    row, column = torch.arange(n * d, device=x.device), torch.arange(d, device=x.device).repeat(n)
-    many = cut(
-        replace(raw, mask=observed), torch.arange(n, device=x.device).repeat_interleave(d)
-    )  # D copies of each row
-    assert isinstance(many.x, Tensor) and isinstance(many.mask, Tensor)
-    hidden = many.mask.clone()
-    hidden[row, column] = False
-    trace = centred(model, model.likelihood.prepare(replace(many, mask=hidden)))
-    expected = reconstruction(model, trace)[row, column]  # (B·D,)
-    repaired = many.x.clone()
-    repaired[row, column] = expected.to(repaired.dtype)
-    gain = elbo(model, replace(many, x=repaired)).reshape(n, d) - elbo(model, raw)[:, None]
-    return torch.where(observed, gain, 0.0), expected.reshape(n, d)
+def rows_for(model: VAE) -> int:
+    """How many rows are repaired together: each becomes as many copies as it has regions."""
+    size = torch.Size(model.likelihood.spec.shape).numel()  # type: ignore[arg-type]
+    return max(1, AT_ONCE // (size * min(size, REGIONS)))
 
 
-def elbo(model: VAE, raw: Batch) -> Tensor:
-    """The bound of raw rows at the centre of the posterior, (B,)."""
-    trace = centred(model, model.likelihood.prepare(raw))
+def of_batch(model: VAE, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Expected values in the data's own units (B, *shape), and gains in nats (B, D) or (B, H, W), of prepared rows."""
+    x = batch.x
+    assert isinstance(x, Tensor), "named parts have no regions"
+    trace = centred(model, batch)
+    before = elbo(trace)
+    if x.ndim == 2:
+        columns = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+        repaired, expected = repair(model, batch, columns, torch.zeros_like(x))
+        gains = (elbo(centred(model, repaired)).reshape(len(x), -1)) - before[:, None]
+        observed = batch.mask.bool() if isinstance(batch.mask, Tensor) else torch.ones_like(x, dtype=torch.bool)
+        own = expected.reshape(len(x), x.shape[1], -1).diagonal(dim1=1, dim2=2)
+        return model.likelihood.restore(own), torch.where(observed, gains, 0.0)
+    if x.ndim != 4:
+        raise DataError(f"expected rows of numbers or images, got data of shape {tuple(x.shape[1:])}")
+    squares, height, width = squares_of(x)
+    repaired, _ = repair(model, batch, squares, centre(trace.likelihood))
+    gains = elbo(centred(model, repaired)).reshape(len(x), 1, height, width) - before[:, None, None, None]
+    nats = torch.nn.functional.interpolate(gains, size=tuple(x.shape[2:]), mode="nearest-exact")
+    return reconstruction(model, trace), nats[:, 0]
+
+
+def repair(model: VAE, batch: Batch, regions: Tensor, guess: Tensor) -> tuple[Batch, Tensor]:
+    """Every row with each of the R regions (R, *shape) as expected, (B·R, ...); and what was expected of the whole.
+
+    The encoder sees a guess (B, *shape) in the place of the hidden region.
+    """
+    count = len(regions)
+    many = cut(batch, torch.arange(len(batch), device=regions.device).repeat_interleave(count))
+    hidden = regions.repeat(len(batch), *[1] * (regions.ndim - 1))
+    assert isinstance(many.x, Tensor)
+    guessed = torch.where(hidden, guess.repeat_interleave(count, 0).to(many.x.dtype), many.x)
+    expected = centre(centred(model, replace(many, x=guessed)).likelihood)
+    return replace(many, x=torch.where(hidden, expected.to(many.x.dtype), many.x)), expected
+
+
+def squares_of(x: Tensor) -> tuple[Tensor, int, int]:
+    """Squares of an image (B, C, H, W), centred on a grid: which pixels each has (R, C, H, W), and the grid's sides."""
+    height, width = x.shape[2:]
+    stride = 1
+    while -(-height // stride) * -(-width // stride) > REGIONS:
+        stride += 1
+    half = max(3, round(min(height, width) / 10), stride) / 2
+    i = (torch.arange(-(-height // stride), device=x.device) + 0.5) * height / -(-height // stride)
+    j = (torch.arange(-(-width // stride), device=x.device) + 0.5) * width / -(-width // stride)
+    rows = (torch.arange(height, device=x.device) + 0.5 - i[:, None]).abs() < half  # (h, H)
+    columns = (torch.arange(width, device=x.device) + 0.5 - j[:, None]).abs() < half  # (w, W)
+    squares = rows[:, None, :, None] & columns[None, :, None, :]  # (h, w, H, W)
+    return squares.flatten(0, 1).unsqueeze(1).expand(-1, x.shape[1], -1, -1), len(i), len(j)
+
+
+def elbo(trace: Trace) -> Tensor:
+    """The bound of a pass at the centre of the posterior, (B,)."""
     costs = torch.stack([sum_sites(value) for value in trace.kl().values()]).sum(0)
     found: Tensor = (sum_sites(trace.log_likelihood()) - costs)[0]
     return found
 
 
-def dearest(x: Tensor, nats: Tensor, expected: Tensor, k: int) -> Reasons:
-    """The k columns with the highest gains of each row, (B, D) each."""
-    gains, column = nats.topk(k, dim=1)
-    return Reasons(column, gains, x.gather(1, column), expected.gather(1, column).to(x.dtype))
-
-
-__all__ = ["Reasons", "reasons", "repairs"]
+__all__ = ["Reasons", "Repairs", "repairs"]

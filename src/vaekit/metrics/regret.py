@@ -27,7 +27,7 @@ def regret(model: VAE, batch: Batch, steps: int = STEPS) -> Tensor:
     start = posteriors(model, batch)
     generator = torch.Generator(start[0].device).manual_seed(0)
     shapes = [q.shape[1:] for q in start]
-    noise = [torch.randn(DRAWS, *shape[1:], generator=generator, device=start[0].device) for shape in shapes]
+    noise = [draws(shape[1:], generator) for shape in shapes]
     with torch.inference_mode(False), torch.enable_grad():
         free = [q.clone().requires_grad_() for q in start]
         optimizer = torch.optim.Adam(free, lr=RATE)
@@ -40,6 +40,12 @@ def regret(model: VAE, batch: Batch, steps: int = STEPS) -> Tensor:
             optimizer.step()
         best = torch.maximum(best, elbo(model, batch, free, noise).detach())
     return best - first
+
+
+def draws(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Noise with mean 0 and variance 1 over the few draws, so that they stand for many, (draws, *shape)."""
+    noise = torch.randn(DRAWS, *shape, generator=generator, device=generator.device)
+    return (noise - noise.mean(0)) / noise.std(0, correction=0)
 
 
 def posteriors(model: VAE, batch: Batch) -> list[Tensor]:

@@ -105,9 +105,9 @@ def curves(order: Ranking) -> list[Panel]:
 def strips(found: Attribution, easel: Easel, which: str) -> list[Panel]:
     """Examples, what was expected of them, and where they surprise."""
     spec, count = easel.spec, len(found.inputs)
-    if spec.shape[0] not in (1, 3) or found.nats.ndim < 3:
+    if spec.shape[0] not in (1, 3) or found.nats.ndim != 3:
         return [image_panel(easel.sheet(found.inputs, count, WIDE), f"The {count} {which} examples.", STRIP, which)]
-    heat, coloured = overlay(found.inputs, found.heat, spec, easel.window)
+    heat, coloured = overlay(found.inputs, found.nats, spec, easel.window)
     plain = [as_colour(x, spec, easel.window) for x in (found.inputs, found.expected)]
     names = (which, "expected", "surprising")
     alts = (

@@ -1,4 +1,4 @@
-"""What makes a row abnormal: which numbers of it cost more than their expected values would."""
+"""What makes rows abnormal: the columns, or the places of an image, whose repair would make them usual again."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaekit.engine.runtime import seeded
-from vaekit.metrics.abnormality import see, surprise
-from vaekit.metrics.pointwise import reconstruction
+from vaekit.metrics.reasons import Repairs, repairs
 from vaekit.run import Run, SplitName
-from vaekit.tasks.rows import Progress, chosen, device_for, walk
+from vaekit.tasks.detect import several
+from vaekit.tasks.rows import Progress, chosen, device_for
+
+AT_ONCE = 64  # rows between two signs of progress
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Rows beside what was expected of them, and what every number costs, in the order that was asked for."""
+    """Rows beside what was expected of them, and what their numbers cost, in the order that was asked for."""
 
     inputs: Tensor  # in the data's own units, (n, *shape)
-    expected: Tensor  # the centre of p(x | z) at the centre of q, (n, *shape)
-    nats: Tensor  # log p(x̂ | z) − log p(x | z) of every number, (n, *sites)
+    expected: Tensor  # of each column given the others, (n, D); of images, their reconstruction, (n, C, H, W)
+    nats: (
+        Tensor  # what the ELBO gains by the repair of each column (n, D), or of the square around each pixel (n, H, W)
+    )
     ids: tuple[str, ...]
-
-    @property
-    def heat(self) -> Tensor:
-        """Nats of every pixel of an image, over its channels, (n, H, W)."""
-        return self.nats if self.nats.ndim == 3 else self.nats.sum(1)
 
 
 def attribute(
@@ -41,9 +39,11 @@ def attribute(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Attribution:
-    """Tell apart what every number of some rows costs, in nats more than its expected value would.
+    """Tell apart what the numbers of some rows cost: by how much the ELBO would rise if each were as the others suggest.
 
-        log p(x̂_i | z) − log p(x_i | z),   z the centre of q(z | x), x̂ the centre of p(x | z)
+        ELBO(x with x_i := E[x_i | x_−i]) − ELBO(x)
+
+    For images i is a small square around each pixel. See `vaekit.metrics.reasons`.
 
     Args:
         run: the trained model, or several of the same data: averages of theirs.
@@ -55,25 +55,21 @@ def attribute(
         progress: called with the number of rows done, and of all.
 
     Raises:
-        ConfigError, DataError: no rows; data that does not fit; a likelihood without sites.
+        ConfigError, DataError: no rows; data that does not fit, or that is neither rows of numbers nor images.
     """
-    runs = [run] if isinstance(run, Run) else list(run)
+    runs = several(run)
     where = chosen(runs[0], data, split, n=n, indices=indices)
-    found = []
+    parts, done = list[Repairs](), 0
     for one in runs:
         device_for(one)
-        inputs, expected, nats, numbers = list[Tensor](), list[Tensor](), list[Tensor](), list[int]()
-        with torch.no_grad(), seeded(seed, next(one.model.parameters()).device):
-            for chunk in walk(one, where, seed, progress):
-                seen = see(one.model, chunk.raw, chunk.batch)
-                assert isinstance(chunk.raw.x, Tensor), "named parts have no common attribution"
-                inputs.append(chunk.raw.x.cpu())
-                expected.append(reconstruction(one.model, seen.trace).float().cpu())
-                nats.append(surprise(seen).float().cpu())
-                numbers += chunk.numbers
-        found.append((torch.cat(expected), torch.cat(nats)))
-    means = [torch.stack(parts).mean(0) for parts in zip(*found, strict=True)]
-    return Attribution(torch.cat(inputs), means[0], means[1], tuple(where.ids(numbers)))
+    for order in torch.split(where.order, AT_ONCE):
+        parts.append(repairs([one.model for one in runs], where.rows, order, seed))
+        done += len(order)
+        if progress is not None:
+            progress(done, len(where.order))
+    x, expected, nats = (torch.cat([getattr(part, name) for part in parts]) for name in ("x", "expected", "nats"))
+    numbers = torch.cat([part.numbers for part in parts]).tolist()
+    return Attribution(x, expected, nats, tuple(where.ids(numbers)))
 
 
 __all__ = ["Attribution", "attribute"]

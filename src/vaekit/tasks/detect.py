@@ -14,14 +14,14 @@ from vaekit.core import DataSpec
 from vaekit.errors import ConfigError, DataError
 from vaekit.metrics.abnormality import Recipe, parse
 from vaekit.metrics.conformal import check_level, discoveries, threshold
-from vaekit.metrics.detector import Detector, needs_codes
+from vaekit.metrics.detector import Detector, Scored, needs_codes
 from vaekit.metrics.prepare import Split
 from vaekit.metrics.ranking import Ranking, ranking
 from vaekit.metrics.reasons import Reasons
 from vaekit.run import Run, SplitName
 from vaekit.tasks.calibrate import OWN, Calibration, calibrated
 from vaekit.tasks.records import plain, write
-from vaekit.tasks.rows import Progress, chosen, device_for
+from vaekit.tasks.rows import Chosen, Progress, chosen, device_for
 from vaekit.tasks.verdicts import Verdicts, check_suffix, columns_of, to_table
 
 FOR_ROWS, FOR_LEVELS, FOR_OTHERS = "exemplar+error", "complexity|code_length", "elbo"  # see benchmarks/anomaly
@@ -169,23 +169,11 @@ def detect(
     check_level("level", level)
     if fdr is not None:
         check_level("fdr", fdr)
-    runs = [run] if isinstance(run, Run) else list(run)
+    runs = several(run)
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
     where = chosen(runs[0], data, split, n=n)
     found = detector.scan(where.rows, where.order, progress)
-    numbers = found.numbers.tolist()
-    p = detector.p_values(found.parts)
-    abnormal = discoveries(p, fdr) if fdr is not None else p <= level
-    vectors = len(runs[0].spec.shape) == 1
-    verdicts = Verdicts(
-        ids=tuple(where.ids(numbers)),
-        labels=where.labels_of(numbers),
-        scores=detector.score(found.parts),
-        p_values=p,
-        abnormal=abnormal,
-        reasons=explained(detector, where.rows, found.numbers, abnormal, reasons) if vectors and reasons else None,
-    )
     return Detection(
         run=runs[0].name,
         dataset=where.name,
@@ -193,7 +181,7 @@ def detect(
         score=str(recipe),
         words=recipe.words,
         unit=recipe.unit,
-        verdicts=verdicts,
+        verdicts=judged(detector, where, found, level, fdr, reasons),
         parts={name: found.parts[:, i] for i, name in enumerate(recipe.names)},
         threshold=threshold(detector.calibration, level),
         level=level,
@@ -208,12 +196,36 @@ def detect(
     )
 
 
+def judged(detector: Detector, where: Chosen, found: Scored, level: float, fdr: float | None, reasons: int) -> Verdicts:
+    """Scores, p-values, and which rows are abnormal and why, in input order."""
+    numbers = found.numbers.tolist()
+    p = detector.p_values(found.parts)
+    abnormal = discoveries(p, fdr) if fdr is not None else p <= level
+    why = reasons and len(where.rows.spec.shape) == 1
+    return Verdicts(
+        ids=tuple(where.ids(numbers)),
+        labels=where.labels_of(numbers),
+        scores=detector.score(found.parts),
+        p_values=p,
+        abnormal=abnormal,
+        reasons=explained(detector, where.rows, found.numbers, abnormal, reasons) if why else None,
+    )
+
+
 def explained(detector: Detector, rows: Split, numbers: Tensor, abnormal: Tensor, k: int) -> Reasons:
     """The reasons of the abnormal rows among those with some numbers, (n,) each; the others have none."""
     positions = abnormal.nonzero()[:, 0]
     width = next(iter(rows.batches(numbers[:1], 1))).x.shape[1]  # type: ignore[union-attr]
     empty = Reasons.none(len(numbers), min(k, width))
     return empty.put(positions, detector.reasons(rows, numbers[positions], k)) if len(positions) else empty
+
+
+def several(run: Run | Sequence[Run]) -> list[Run]:
+    """One run or some, as a list. Raises `ConfigError` for none."""
+    runs = [run] if isinstance(run, Run) else list(run)
+    if not runs:
+        raise ConfigError("expected at least one run, got none")
+    return runs
 
 
 def default_score(runs: Sequence[Run]) -> str:
@@ -228,8 +240,6 @@ def detector_of(
     runs: Sequence[Run], recipe: Recipe, samples: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> tuple[Detector, list[Calibration]]:
     """The runs with what they are compared with. Raises `ConfigError`, `DataError`."""
-    if not runs:
-        raise ConfigError("expected at least one run, got none")
     first = runs[0]
     for other in runs[1:]:
         if other.info.fingerprint != first.info.fingerprint:

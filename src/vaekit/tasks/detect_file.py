@@ -24,7 +24,7 @@ from vaekit.metrics.conformal import check_level, cutoff, threshold
 from vaekit.metrics.detector import Detector
 from vaekit.run import Run
 from vaekit.tasks.calibrate import Calibration
-from vaekit.tasks.detect import LEVEL, REASONS, default_score, detector_of, explained, notes_on
+from vaekit.tasks.detect import LEVEL, REASONS, default_score, detector_of, explained, notes_on, several
 from vaekit.tasks.verdicts import Verdicts, arrow_table, check_suffix, columns_of, parquet
 
 PIECE = 65_536  # rows
@@ -91,7 +91,7 @@ def detect_file(
         check_level("fdr", fdr)
     out = Path(out)
     check_suffix(out.suffix)
-    runs = [run] if isinstance(run, Run) else list(run)
+    runs = several(run)
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
     parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons, fdr or level))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
-from vaekit.core import DataSpec, Trace
+from vaekit.core import Batch, DataSpec, Trace
 from vaekit.engine.runtime import seeded
 from vaekit.metrics import centred
 from vaekit.metrics.latents import ACTIVE_VARIANCE, LatentUse
@@ -66,8 +66,7 @@ def read_signs(run: Run, where: Chosen, split: str, seed: int, progress: Progres
     reader, elbo, kl, use = Reader(run.spec), Tally(), Tally(), LatentUse()
     with torch.no_grad(), seeded(seed, next(run.model.parameters()).device):
         for chunk in walk(run, where, seed, progress):
-            assert isinstance(chunk.raw.x, Tensor), "named parts have no common range"
-            reader.add_raw(chunk.raw.x)
+            reader.add_raw(chunk.raw)
             reader.centres.add_centres(centred(run.model, chunk.batch))
             reader.add_trace(run.model(chunk.batch))
             for scores in scores_of(run.model, chunk, 1, seed):
@@ -88,10 +87,12 @@ class Reader:
         self.distinct: set[float] = set()
         self.centres = LatentUse()
 
-    def add_raw(self, x: Tensor) -> None:
-        """Raw rows, (B, *shape)."""
+    def add_raw(self, raw: Batch) -> None:
+        """Raw rows. What was not observed is no mistake."""
+        x = raw.x
+        assert isinstance(x, Tensor), "named parts have no common range"
         finite = torch.isfinite(x)
-        self.not_finite.add(~finite)
+        self.not_finite.add(~finite & raw.mask.bool() if isinstance(raw.mask, Tensor) else ~finite)
         levels = self.spec.levels
         if levels is None:
             axes = [1] * (len(self.spec.shape) - 1)
