@@ -11,6 +11,7 @@
 #   make bench-throughput  speed of training beside other libraries; PEERS is the Python of an environment with
 #                          benchmarks/throughput/requirements.txt in it, without which only PyTorch loops stand beside
 #   make bench-conditions  MNIST given its labels: bounds, obedience, variety, augmentation (half an hour)
+#   make bench-anomaly     detection: tables beside PyOD's detectors, images, reasons, large files (two hours)
 #   make bench-images      a folder of 50,000 JPEGs: images per second and memory
 #
 # The data sets are looked for in VAEKIT_DATA; CIFAR is the folder with *train*.npz and *test*.npz.
@@ -26,7 +27,7 @@ STAMP := $(VENV)/.installed
 CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions
+.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions bench-anomaly
 
 install: $(STAMP)
 
@@ -67,6 +68,15 @@ bench-conditions: install
 	$(BIN)/python benchmarks/conditions/run.py bounds
 	$(BIN)/python benchmarks/conditions/run.py digits
 	$(BIN)/python benchmarks/conditions/run.py augment
+
+bench-anomaly: install
+	$(BIN)/python benchmarks/anomaly/tables.py choosing
+	$(BIN)/python benchmarks/anomaly/tables.py judging
+	$(BIN)/python benchmarks/anomaly/images.py digits
+	$(BIN)/python benchmarks/anomaly/images.py fashion
+	$(BIN)/python benchmarks/anomaly/images.py strangers
+	$(BIN)/python benchmarks/anomaly/reasons.py
+	$(BIN)/python benchmarks/anomaly/speed.py
 
 bench-images: install
 	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json

@@ -37,7 +37,7 @@ def page(found: dict[str, Any]) -> str:
     for key in ("tables-judging", "tables-choosing"):
         if key in found:
             parts += tables(key, found[key])
-    for key in ("images-digits", "images-fashion", "images-strangers", "reasons", "robust", "stream"):
+    for key in ("images-digits", "images-fashion", "images-strangers", "reasons", "speed"):
         if key in found:
             parts += [f"## {found[key]['title']}", "", found[key]["text"], "", *rows(found[key]["rows"]), ""]
     return "\n".join(parts)

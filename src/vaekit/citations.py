@@ -44,6 +44,12 @@ ENTRIES = {
   booktitle = {International Joint Conference on Artificial Intelligence},
   year = {2018}
 }""",
+    "hadi1997": """@article{hadi1997,
+  title = {Maximum Trimmed Likelihood Estimators: A Unified Approach, Examples, and Algorithms},
+  author = {Hadi, Ali S. and Luce{\\~n}o, Alberto},
+  journal = {Computational Statistics \\& Data Analysis},
+  volume = {25}, number = {3}, pages = {251--272}, year = {1997}
+}""",
     "ho2022": """@misc{ho2022,
   title = {Classifier-Free Diffusion Guidance},
   author = {Ho, Jonathan and Salimans, Tim},
@@ -222,6 +228,7 @@ USES: dict[str, dict[str, Callable[[Params], bool]]] = {
         "higgins2017": lambda params: params.get("beta", 1.0) != 1.0,
         "bowman2016": lambda params: bool(params.get("warmup")),
         "kingma2016": _free_bits,
+        "hadi1997": lambda params: bool(params.get("trim")),
     },
     "train": {
         "kingma2015": lambda params: params.get("optimizer") in ("Adam", "AdamW"),

@@ -150,6 +150,6 @@ def test_draws_belong_to_the_first_row_that_is_read(read: int, monkeypatch: pyte
     """So that a figure can be repeated."""
     monkeypatch.setattr(module, "READ", read)
     seeds: list[int] = []
-    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    monkeypatch.setattr(module, "reseed", lambda *numbers, device: seeds.append(seed_of(*numbers)))
     list(module.looked_at(models(0.2)[0], None, linear().rows(11), None, 3, 9))
     assert seeds == [seed_of(9, module._SCORES, first) for first in range(0, 11, read)]

@@ -28,6 +28,7 @@ SECTIONS = [
     "traversals",
     "map",
     "activity",
+    "abnormal",
     "doctor",
     "configuration",
     "provenance",

@@ -94,13 +94,15 @@ def detect(
     settings: dict[str, Any] = {"score": score, "level": LEVEL if level is None else level, "fdr": fdr}
     settings |= {"samples": samples, "seed": seed}
     if data is not None and Path(data).suffix.lower() in STREAMED and loaded[0].preparation.names and limit is None:
-        found = in_pieces(loaded, data, where.path, settings)
+        found = in_pieces(loaded, data, where.path, settings, json_file == "-")
     else:
-        found = at_once(loaded, data, split, limit, where.path, settings, out is not None and not force)
+        found = at_once(
+            loaded, data, split, limit, where.path, settings, out is not None and not force, json_file == "-"
+        )
     write_json(json_file, found, force)
 
 
-def in_pieces(runs: Sequence[Run], data: str, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def in_pieces(runs: Sequence[Run], data: str, out: Path, settings: dict[str, Any], silent: bool) -> dict[str, Any]:
     """A table of any size."""
     from vaekit.tasks.detect_file import detect_file
 
@@ -110,10 +112,11 @@ def in_pieces(runs: Sequence[Run], data: str, out: Path, settings: dict[str, Any
         )
     if found.resumed_at:
         screen.note(f"went on from row {found.resumed_at:,}, where an earlier call was stopped")
-    verdict(found)
     for remark in found.notes:
         screen.note(remark)
-    screen.say(f"wrote {found.path}")
+    if not silent:
+        verdict(found)
+        screen.say(f"wrote {found.path}")
     return found.as_dict()
 
 
@@ -125,6 +128,7 @@ def at_once(
     out: Path,
     settings: dict[str, Any],
     careful: bool,
+    silent: bool,
 ) -> dict[str, Any]:
     """Rows that fit in memory, and images; for these also a picture."""
     from vaekit import render
@@ -137,14 +141,14 @@ def at_once(
     with bar("detecting") as progress:
         found = task(runs, data, split_name(split), **settings, n=limit, progress=progress)
     found.save(out)
-    verdict(found)
-    screen.show(listed(found))
     for remark in found.notes:
         screen.note(remark)
-    screen.say(f"wrote {out}")
     if drawn:
         render.save(heat_maps(runs, data, split, found.numbers[found.most(PICTURED)]), picture)
-        screen.say(f"wrote {picture}")
+    if not silent:
+        verdict(found)
+        screen.show(listed(found))
+        screen.say("\n".join(f"wrote {path}" for path in ([out, picture] if drawn else [out])))
     return found.as_dict()
 
 

@@ -106,7 +106,6 @@ class Score:
     words: str
     unit: str
     of: Callable[[Seen], Tensor]
-    citations: tuple[str, ...] = ()
     needs_codes: bool = False
     both_ways: bool = False  # low values are as unusual as high ones
 
@@ -116,55 +115,45 @@ SCORES: Mapping[str, Score] = {
         "minus the ELBO: the row is explained badly, or its code is unusual",
         "nats",
         lambda seen: -seen.bounds.elbo,
-        ("kingma2014",),
     ),
     "reconstruction": Score(
         "minus the reconstruction probability E_q[log p(x | z)]: the row is explained badly by its code",
         "nats",
         lambda seen: -seen.bounds.log_likelihood,
-        ("an2015",),
     ),
     "importance_weighted": Score(
         "minus the importance-weighted bound, which is nearer to log p(x) than the ELBO",
         "nats",
         lambda seen: -seen.drawn.importance_weighted,
-        ("burda2016",),
     ),
     "kl": Score("KL[q(z | x) ‖ p(z)]: the code is far from the prior", "nats", lambda seen: seen.bounds.total_kl),
-    "error": Score(
-        "squared error of the reconstruction, in the units the model sees", "", lambda seen: seen.error, ("an2015",)
-    ),
+    "error": Score("squared error of the reconstruction, in the units the model sees", "", lambda seen: seen.error),
     "latent_density": Score(
         "minus log q̄(z): the code lies where training rows have few codes",
         "nats",
         lambda seen: seen.latent_density,
-        ("makhzani2016",),
         needs_codes=True,
     ),
     "exemplar": Score(
         "minus log p(x | z) q̄(z): explained badly, or coded where training rows have few codes",
         "nats",
         lambda seen: seen.latent_density - seen.bounds.log_likelihood,
-        ("norouzi2020",),
         needs_codes=True,
     ),
     "regret": Score(
         "likelihood regret: how much better the row would be explained by a code of its own than by the encoder's",
         "nats",
         lambda seen: regret(seen.model, seen.batch),
-        ("xiao2020",),
     ),
     "complexity": Score(
         "minus the ELBO, less what a general lossless coder needs for the image: unusual, and not merely intricate",
         "nats",
         lambda seen: -seen.bounds.elbo.double().cpu() - math.log(2) * seen.code_length,
-        ("serra2020", "weinberger2000"),
     ),
     "code_length": Score(
         "how plain or intricate the image is, by a general lossless coder: unusual both ways",
         "bits",
         lambda seen: seen.code_length,
-        ("weinberger2000",),
         both_ways=True,
     ),
 }

@@ -12,8 +12,8 @@ from vaekit.core import Batch, ContextSpec
 from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
 from vaekit.metrics.bounds import examples_at_once, score
-from vaekit.metrics.noise import seed_of
-from vaekit.metrics.prepare import Chunk, Split, chunks, cut
+from vaekit.metrics.noise import reseed
+from vaekit.metrics.prepare import Chunk, Split, chunks, cut, device_of
 from vaekit.model import VAE
 
 FEW = 16  # samples by which classes are sorted out
@@ -90,7 +90,7 @@ def classify(
             known = chunk.raw.context.get(name)
             truth.append(torch.full((len(chunk),), -1) if known is None else known.cpu())
             for part in chunk.parts(examples_at_once(min(samples, FEW), chunk.fits)):
-                torch.manual_seed(seed_of(seed, _CLASSES, part.numbers[0]))
+                reseed(seed, _CLASSES, part.numbers[0], device=device_of(part.batch))
                 found.append(under_classes(model, part, name, shares, samples))
                 own.append(under_truth(model, part, name, samples))
                 done += len(part)

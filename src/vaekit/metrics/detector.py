@@ -13,9 +13,9 @@ from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
 from vaekit.metrics.abnormality import SCORES, Codes, Recipe, Seen, Usual, see, together, values
 from vaekit.metrics.conformal import p_values
-from vaekit.metrics.noise import seed_of
+from vaekit.metrics.noise import reseed
 from vaekit.metrics.pointwise import centred
-from vaekit.metrics.prepare import Split, chunks
+from vaekit.metrics.prepare import Split, chunks, device_of
 from vaekit.metrics.reasons import Reasons, repairs
 from vaekit.model import VAE
 
@@ -116,7 +116,7 @@ def looked_at(
     small = first is not None and isinstance(first.x, Tensor) and first.x.ndim == 2
     read = READ if small else 0
     for chunk in chunks(model, rows, seed, order, read):
-        torch.manual_seed(seed_of(seed, _SCORES, chunk.numbers[0]))
+        reseed(seed, _SCORES, chunk.numbers[0], device=device_of(chunk.batch))
         yield see(model, chunk.raw, chunk.batch, codes, samples, chunk.fits)
 
 

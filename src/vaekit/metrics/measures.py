@@ -14,9 +14,9 @@ from vaekit.errors import DataError
 from vaekit.metrics.bounds import Scores, examples_at_once, score
 from vaekit.metrics.estimate import Estimate
 from vaekit.metrics.latents import LatentUse
-from vaekit.metrics.noise import seed_of
+from vaekit.metrics.noise import reseed
 from vaekit.metrics.pointwise import centred
-from vaekit.metrics.prepare import Chunk, Split, chunks
+from vaekit.metrics.prepare import Chunk, Split, chunks, device_of
 from vaekit.model import VAE
 
 Progress = Callable[[int, int], None]
@@ -87,7 +87,7 @@ def measure(
 def scores_of(model: VAE, chunk: Chunk, samples: int, seed: int) -> Iterator[Scores]:
     """The scores of a chunk, with noise for z that is a function of the seed and the row's number."""
     for part in chunk.parts(examples_at_once(samples, chunk.fits)):
-        torch.manual_seed(seed_of(seed, _LATENT, part.numbers[0]))
+        reseed(seed, _LATENT, part.numbers[0], device=device_of(part.batch))
         yield score(model, part.batch, samples, chunk.fits)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,24 @@ from vaekit.tasks.verdicts import Verdicts, check_suffix, columns_of, to_table
 FOR_ROWS, FOR_LEVELS, FOR_OTHERS = "exemplar+error", "complexity|code_length", "elbo"  # see benchmarks/anomaly
 LEVEL = 0.05  # share of normal rows that are called abnormal, where nothing else is asked for
 REASONS = 3  # columns that are named for each row of a table
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What makes a row abnormal: a p-value up to `level`, or with `fdr` a false discovery rate over all rows."""
+
+    level: float = LEVEL
+    fdr: float | None = None
+
+    def __post_init__(self) -> None:
+        check_level("level", self.level)
+        if self.fdr is not None:
+            check_level("fdr", self.fdr)
+
+    @property
+    def highest(self) -> float:
+        """No row with a higher p-value is called abnormal."""
+        return self.fdr or self.level
 
 
 @dataclass(frozen=True)
@@ -166,9 +185,7 @@ def detect(
         An, Cho (2015), Variational autoencoder based anomaly detection using reconstruction probability.
         Bates, Candès, Lei, Romano, Sesia (2023), Testing for outliers with conformal p-values.
     """
-    check_level("level", level)
-    if fdr is not None:
-        check_level("fdr", fdr)
+    asked = Asked(level, fdr)
     runs = several(run)
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
@@ -181,7 +198,7 @@ def detect(
         score=str(recipe),
         words=recipe.words,
         unit=recipe.unit,
-        verdicts=judged(detector, where, found, level, fdr, reasons),
+        verdicts=judged(detector, where, found, asked, reasons),
         parts={name: found.parts[:, i] for i, name in enumerate(recipe.names)},
         threshold=threshold(detector.calibration, level),
         level=level,
@@ -192,15 +209,15 @@ def detect(
         classes=runs[0].spec.classes,
         normal=runs[0].preparation.normal,
         spec=runs[0].spec,
-        notes=notes_on(detector, calibrations[0], level, data is None and split == "validation"),
+        notes=notes_on(detector, calibrations[0], asked, len(found.parts), data is None and split == "validation"),
     )
 
 
-def judged(detector: Detector, where: Chosen, found: Scored, level: float, fdr: float | None, reasons: int) -> Verdicts:
+def judged(detector: Detector, where: Chosen, found: Scored, asked: Asked, reasons: int) -> Verdicts:
     """Scores, p-values, and which rows are abnormal and why, in input order."""
     numbers = found.numbers.tolist()
     p = detector.p_values(found.parts)
-    abnormal = discoveries(p, fdr) if fdr is not None else p <= level
+    abnormal = discoveries(p, asked.fdr) if asked.fdr is not None else p <= asked.level
     why = reasons and len(where.rows.spec.shape) == 1
     return Verdicts(
         ids=tuple(where.ids(numbers)),
@@ -265,13 +282,18 @@ def detector_of(
     return detector, found
 
 
-def notes_on(detector: Detector, found: Calibration, level: float, same: bool) -> tuple[str, ...]:
-    """What the user should know of the comparison."""
-    m = len(detector.calibration)
-    notes = []
-    if 1 / (m + 1) > level:
+def notes_on(detector: Detector, found: Calibration, asked: Asked, n: int, same: bool) -> tuple[str, ...]:
+    """What the user should know of the comparison of n rows."""
+    m, notes = len(detector.calibration), list[str]()
+    more = "calibrate with more normal rows (vaekit calibrate RUN --data PATH)"
+    if 1 / (m + 1) > asked.highest:
         notes.append(
-            f"with {m} normal rows to compare with, no p-value is below {1 / (m + 1):.2g}: nothing is abnormal"
+            f"with {m} normal rows to compare with, no p-value is below {1 / (m + 1):.2g}: nothing is abnormal; {more}"
+        )
+    elif asked.fdr is not None and (least := math.ceil(n / (m + 1) / asked.fdr - 1e-9)) > 1:
+        notes.append(
+            f"with {m} normal rows to compare with, a false discovery rate of {asked.fdr:g} needs at least {least:,} of the "
+            f"{n:,} rows to score beyond all of them, or none is called abnormal; for fewer, {more}"
         )
     if same and found.source == OWN:
         notes.append("these rows are compared with themselves: p-values are those of normal rows by construction")

@@ -20,11 +20,11 @@ from vaekit.data.resident import ResidentRows, has_gaps
 from vaekit.data.streams import Piece, TableStream
 from vaekit.errors import RunError
 from vaekit.metrics.abnormality import parse
-from vaekit.metrics.conformal import check_level, cutoff, threshold
+from vaekit.metrics.conformal import cutoff, threshold
 from vaekit.metrics.detector import Detector
 from vaekit.run import Run
 from vaekit.tasks.calibrate import Calibration
-from vaekit.tasks.detect import LEVEL, REASONS, default_score, detector_of, explained, notes_on, several
+from vaekit.tasks.detect import LEVEL, REASONS, Asked, default_score, detector_of, explained, notes_on, several
 from vaekit.tasks.verdicts import Verdicts, arrow_table, check_suffix, columns_of, parquet
 
 PIECE = 65_536  # rows
@@ -86,20 +86,18 @@ def detect_file(
         ConfigError, DataError: as `detect`; columns that are missing, text, infinite values, with their rows.
         RunError: the table cannot be written.
     """
-    check_level("level", level)
-    if fdr is not None:
-        check_level("fdr", fdr)
+    asked = Asked(level, fdr)
     out = Path(out)
     check_suffix(out.suffix)
     runs = several(run)
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
-    parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons, fdr or level))
+    parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons, asked.highest))
     first = parts.open()
     stream = TableStream(data, runs[0].preparation, runs[0].spec, PIECE, start=first)
     done = first
     for piece in stream:
-        parts.add(judged(detector, runs[0], piece, reasons, fdr or level), done, len(piece.x))
+        parts.add(judged(detector, runs[0], piece, reasons, asked.highest), done, len(piece.x))
         done += len(piece.x)
         if progress is not None:
             progress(done, stream.fraction)
@@ -119,7 +117,7 @@ def detect_file(
         calibrated_on=calibrations[0].source,
         calibration_rows=len(detector.calibration),
         resumed_at=first,
-        notes=notes_on(detector, calibrations[0], level, False),
+        notes=notes_on(detector, calibrations[0], asked, done, False),
     )
 
 
