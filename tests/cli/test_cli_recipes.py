@@ -20,8 +20,9 @@ SPECS = {
     "cifar10": DataSpec((3, 32, 32), levels=256),
     "images": DataSpec((3, 33, 46), levels=256),
     "array": DataSpec((7,), mean=(1.0,) * 7, scale=(2.0,) * 7),
+    "table": DataSpec((7,), mean=(1.0,) * 7, scale=(2.0,) * 7, names=tuple("abcdefg")),
 }
-NEEDS_PATH = ("images", "array")
+NEEDS_PATH = ("images", "array", "table")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def test_recipe_takes_a_step(name: str) -> None:
     data = stand_in(spec)
     model = build_model(config, spec, mean_of(data.train))
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    plan = replace(config.train, epochs=1, time=None, batch_size=4, ema=0.0, device="cpu", precision="float32")
+    plan = replace(config.train, epochs=1, time=None, validate_every=1, batch_size=4, ema=0.0, device="cpu", precision="float32")
     fitted = fit(model, build_objective(config), data, plan)
     assert fitted.steps == 1 and not fitted.skipped
     found = fitted.history[0]

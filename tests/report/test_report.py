@@ -200,7 +200,7 @@ def test_without_its_data_the_rest_is_shown_and_the_reason_told_once(vectors: Pa
     found = read(report(run))
     assert [section["id"] for section in found.all("section")] == SECTIONS
     assert found.prose.count("Not shown. The data of run 'array' is not what it was trained on") == 1
-    assert found.prose.count("This needs the data; see the summary.") == 4
+    assert found.prose.count("This needs the data; see the summary.") == 5
     assert "ELBO, held out" in found.prose, "the log's figure stands in"
     assert len(found.all("figure")) == 4  # the two of training, samples, traversals
 
