@@ -24,6 +24,12 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model}, torch {torch.__version__.split('+')[0]}"
 
 
+def stored(key: str) -> dict[str, Any]:
+    """What is known under a key; empty if nothing."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    return dict(known.get(key, {}))
+
+
 def store(key: str, values: Any) -> None:
     """Merge into results.json, and write results.md anew."""
     known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}

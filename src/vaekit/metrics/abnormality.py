@@ -16,9 +16,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vaekit.core import Batch, Trace
+from vaekit.core import Batch, Trace, sum_sites
 from vaekit.errors import ConfigError, DataError, near
-from vaekit.metrics.bounds import Scores, join, part, score
+from vaekit.metrics.bounds import Scores, score
 from vaekit.metrics.complexity import code_lengths
 from vaekit.metrics.pointwise import centre, centred
 from vaekit.metrics.regret import regret
@@ -61,9 +61,21 @@ class Seen:
     fits: int = 2048  # rows that the model can be handed at once
 
     @cached_property
-    def bounds(self) -> Scores:
-        """The terms of the bound, over `samples` draws or at the centre."""
-        return join([part(self.trace, 1)]) if not self.samples else self.drawn
+    def log_likelihood(self) -> Tensor:
+        """E_q[log p(x | z)] over `samples` draws, or log p(x | z) at the centre, (B,)."""
+        return self.drawn.log_likelihood if self.samples else sum_sites(self.trace.log_likelihood())[0]
+
+    @cached_property
+    def kl(self) -> Tensor:
+        """KL[q ‖ p], (B,)."""
+        if self.samples:
+            return self.drawn.total_kl
+        return torch.stack([sum_sites(value)[0] for value in self.trace.kl().values()]).sum(0)
+
+    @property
+    def elbo(self) -> Tensor:
+        """(B,)."""
+        return self.log_likelihood - self.kl
 
     @cached_property
     def drawn(self) -> Scores:
@@ -114,19 +126,19 @@ SCORES: Mapping[str, Score] = {
     "elbo": Score(
         "minus the ELBO: the row is explained badly, or its code is unusual",
         "nats",
-        lambda seen: -seen.bounds.elbo,
+        lambda seen: -seen.elbo,
     ),
     "reconstruction": Score(
         "minus the reconstruction probability E_q[log p(x | z)]: the row is explained badly by its code",
         "nats",
-        lambda seen: -seen.bounds.log_likelihood,
+        lambda seen: -seen.log_likelihood,
     ),
     "importance_weighted": Score(
         "minus the importance-weighted bound, which is nearer to log p(x) than the ELBO",
         "nats",
         lambda seen: -seen.drawn.importance_weighted,
     ),
-    "kl": Score("KL[q(z | x) ‖ p(z)]: the code is far from the prior", "nats", lambda seen: seen.bounds.total_kl),
+    "kl": Score("KL[q(z | x) ‖ p(z)]: the code is far from the prior", "nats", lambda seen: seen.kl),
     "error": Score("squared error of the reconstruction, in the units the model sees", "", lambda seen: seen.error),
     "latent_density": Score(
         "minus log q̄(z): the code lies where training rows have few codes",
@@ -137,7 +149,7 @@ SCORES: Mapping[str, Score] = {
     "exemplar": Score(
         "minus log p(x | z) q̄(z): explained badly, or coded where training rows have few codes",
         "nats",
-        lambda seen: seen.latent_density - seen.bounds.log_likelihood,
+        lambda seen: seen.latent_density - seen.log_likelihood,
         needs_codes=True,
     ),
     "regret": Score(
@@ -148,7 +160,7 @@ SCORES: Mapping[str, Score] = {
     "complexity": Score(
         "minus the ELBO, less what a general lossless coder needs for the image: unusual, and not merely intricate",
         "nats",
-        lambda seen: -seen.bounds.elbo.double().cpu() - math.log(2) * seen.code_length,
+        lambda seen: -seen.elbo.double().cpu() - math.log(2) * seen.code_length,
     ),
     "code_length": Score(
         "how plain or intricate the image is, by a general lossless coder: unusual both ways",

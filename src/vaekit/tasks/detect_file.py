@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def detect_file(
     first = parts.open()
     stream = TableStream(data, runs[0].preparation, runs[0].spec, PIECE, start=first)
     done = first
-    for piece in stream:
+    for piece in ahead(stream):
         parts.add(judged(detector, runs[0], piece, reasons, asked.highest), done, len(piece.x))
         done += len(piece.x)
         if progress is not None:
@@ -237,6 +238,16 @@ def writer_of(path: Path, schema: Any) -> Any:
 
     options = pyarrow.csv.WriteOptions(quoting_style="needed")
     return pyarrow.csv.CSVWriter(path, schema, write_options=options)
+
+
+def ahead(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces, the next one read in another thread while one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="vaekit-read") as pool:
+        coming = iter(pieces)
+        waiting = pool.submit(next, coming, None)
+        while (piece := waiting.result()) is not None:
+            waiting = pool.submit(next, coming, None)
+            yield piece
 
 
 @contextmanager
