@@ -34,7 +34,11 @@ RunPath = Annotated[
 ]
 Data = Annotated[
     str | None,
-    option("PATH", "Other data than the run's own: a folder of images, an image, a .npy or .npz file.", "--data"),
+    option(
+        "PATH",
+        "Other data than the run's own: a folder of images, an image, a .csv, .parquet, .npy or .npz file.",
+        "--data",
+    ),
 ]
 Split = Annotated[
     str, typer.Option("--split", metavar="SPLIT", help="Of the run's own data: train, validation or test.")

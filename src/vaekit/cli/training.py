@@ -37,13 +37,13 @@ What = Annotated[
         autocompletion=recipes_like,
     ),
 ]
-Data = Annotated[str | None, option("PATH", "Your data: a folder of images, a .npy or .npz file.")]
+Data = Annotated[str | None, option("PATH", "Your data: a folder of images, a .csv, .parquet, .npy or .npz file.")]
 DataDir = Annotated[str | None, option("DIR", "Where named data sets lie (else the environment variable VAEKIT_DATA).")]
 Settings = Annotated[list[str] | None, option("KEY=VALUE", "Change one value of the recipe; may be repeated.", "--set")]
 Out = Annotated[str | None, option("DIR", "The run's directory, new or empty. Default: runs/NAME, numbered.")]
 Resume = Annotated[str | None, option("RUN", "Go on with a run, to the bit; longer with --time.", complete=known_runs)]
 InitFrom = Annotated[str | None, option("RUN", "Start from the weights of a run (fine-tune).", complete=known_runs)]
-Time = Annotated[str | None, option("TIME", "Train this long (90s, 10m, 1h30m), whatever number of epochs.")]
+Time = Annotated[str | None, option("TIME", "Train this long (90s, 10m, 1h30m), whatever number of epochs or steps.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of the weights and the noise.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the run's directory alone.")]
 
@@ -137,7 +137,7 @@ def refuse_data(what: str) -> None:
             f"  fix: go on with it: vaekit train --resume {what}; or train its configuration anew: "
             f"vaekit train {path / 'config.yaml'}"
         )
-    if path.is_dir() or path.suffix.lower() in (".npy", ".npz"):
+    if path.is_dir() or path.suffix.lower() in (".npy", ".npz", ".csv", ".parquet"):
         raise ConfigError(
             f"{what}: expected a recipe or a YAML file, got what looks like data.\n"
             f"  fix: vaekit train {'images' if path.is_dir() else 'array'} --data {what}"
@@ -158,8 +158,8 @@ def go_on(run: str, what: str | None, wanted: Wanted) -> None:
 
 
 def limit(time: str | None) -> list[str]:
-    """A time to train for replaces the recipe's number of epochs."""
-    return [] if time is None else [f'train.time="{checked(time)}"', "train.epochs=null"]
+    """A time to train for replaces the recipe's number of epochs and steps."""
+    return [] if time is None else [f'train.time="{checked(time)}"', "train.epochs=null", "train.steps=null"]
 
 
 def checked(time: str) -> str:
