@@ -96,7 +96,7 @@ def test_fine_tuning_starts_from_weights(tmp_path: Path, images: Path, run: Path
 
 
 def test_time_replaces_the_number_of_epochs() -> None:
-    assert limit("90s") == ['train.time="90s"', "train.epochs=null"]
+    assert limit("90s") == ['train.time="90s"', "train.epochs=null", "train.steps=null"]
     assert limit(None) == []
 
 

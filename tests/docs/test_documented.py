@@ -18,6 +18,15 @@ from vaekit.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECIPES = sorted((ROOT / "src" / "vaekit" / "configs").glob("*.yaml"))
+QUICK = {  # what takes long on a page, and the same made short
+    'vaekit.train("digits")': 'vaekit.train("digits", overrides=["train.epochs=1"])',
+    'vaekit.train("table-anomaly", data="table.csv")': (
+        'vaekit.train("table-anomaly", data="table.csv", overrides=["train.epochs=1"])'
+    ),
+    'overrides=["data.label=state"': 'overrides=["train.epochs=1", "data.label=state"',
+    "AnomalyDetector(": "AnomalyDetector(steps=20, n_models=1, ",
+    "PyODDetector(": "PyODDetector(steps=20, n_models=1, ",
+}
 MAKE = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1].split())  # type: ignore[index]
 
 
@@ -34,13 +43,15 @@ def commands(page: Path) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with all that the documents speak of: photos/, table.npy, and small stand-ins for the named sets."""
+    """A folder with all that the documents speak of: photos/, good/, tables, and small stand-ins for the named sets."""
     random = np.random.default_rng(0)
-    for label in ("cats", "dogs"):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for number in range(12):
+    for folder in ("photos/cats", "photos/dogs", "good"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(24 if folder == "good" else 12):
             pixels = random.integers(0, 256, size=(20, 24, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    for name in ("table", "new", "normal", "gaps"):
+        write_csv(tmp_path / f"{name}.csv", random, gaps=name == "gaps")
     np.save(tmp_path / "table.npy", random.normal(size=(80, 5)).astype(np.float32))
     (tmp_path / "cifar").mkdir()
     for part, count in (("train", 60), ("test", 10)):
@@ -52,6 +63,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
+
+
+def write_csv(path: Path, random: np.random.Generator, gaps: bool) -> None:
+    """A table of numbers with named columns, and perhaps with empty cells."""
+    rows = [[f"{value:.3f}" for value in row] for row in random.normal(size=(60, 5))]
+    if gaps:
+        for number, row in enumerate(rows[::3]):
+            row[number % 5] = ""
+    lines = ["speed,flow,current,bearing,vibration", *(",".join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_idx(folder: Path, random: np.random.Generator) -> None:
@@ -118,7 +139,7 @@ def test_the_table_of_commands_is_complete(capsys: pytest.CaptureFixture[str]) -
         "decode",
         "report",
     }
-    assert known | {"compare", "doctor", "list", "show", "init", "cite"} <= documented
+    assert known | {"compare", "detect", "calibrate", "doctor", "list", "show", "init", "cite"} <= documented
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
@@ -128,7 +149,9 @@ def test_python_of_a_page_runs(page: Path, place: Path) -> None:
         if match := re.match(r"# (my_\w+\.py)\n", block):
             (place / match[1]).write_text(block, encoding="utf-8")
             continue
-        quick = block.replace('vaekit.train("digits")', 'vaekit.train("digits", overrides=["train.epochs=1"])')
+        quick = block
+        for slow, short in QUICK.items():
+            quick = quick.replace(slow, short)
         exec(compile(quick, str(page), "exec"), names)
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
@@ -136,8 +159,9 @@ def test_python_of_a_page_runs(page: Path, place: Path) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_commands_in_the_comments_of_a_recipe_run(recipe: Path, place: Path) -> None:
-    for line in re.findall(r"#.*?(vaekit train [^\n]*)", recipe.read_text(encoding="utf-8")):
-        run(line.replace("FOLDER", "cifar" if recipe.stem == "cifar10" else "photos").replace("FILE", "table.npy"))
+    for line in re.findall(r"#.*?(vaekit train [^\n,]*)", recipe.read_text(encoding="utf-8")):
+        table = "table.csv" if recipe.stem == "table-anomaly" else "table.npy"
+        run(line.replace("FOLDER", "cifar" if recipe.stem == "cifar10" else "photos").replace("FILE", table))
 
 
 def test_links_lead_somewhere() -> None:
