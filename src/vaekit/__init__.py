@@ -28,6 +28,7 @@ _HOMES = {
     "reconstruct": "vaekit.tasks.reconstruct",
     "interpolate": "vaekit.tasks.interpolate",
     "traverse": "vaekit.tasks.traverse",
+    "tune": "vaekit.tasks.tune",
     "embed": "vaekit.tasks.embed",
     "decode": "vaekit.tasks.decode",
     "edit": "vaekit.tasks.edit",
@@ -83,6 +84,7 @@ __all__ = [
     "resume",
     "train",
     "traverse",
+    "tune",
 ]
 
 
@@ -123,3 +125,4 @@ if TYPE_CHECKING:
     from vaekit.tasks.reconstruct import reconstruct
     from vaekit.tasks.train import resume, train
     from vaekit.tasks.traverse import traverse
+    from vaekit.tasks.tune import tune

@@ -140,6 +140,14 @@ def resolve(what: str | Path | Mapping[str, Any] | Raw, overrides: Sequence[str]
     return check(raw.values, raw.name, raw.places)
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
 def to_yaml(values: Mapping[str, Any]) -> str:
     """Nested values as YAML text; lists of numbers on one line."""
     writer = YAML(typ="safe", pure=True)

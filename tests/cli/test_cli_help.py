@@ -13,7 +13,7 @@ from vaekit.cli.application import COMMANDS, app
 
 NAMES = [
     "train", "init", "evaluate", "generate", "reconstruct", "interpolate", "traverse", "edit", "embed", "decode", "report",
-    "compare", "doctor", "list", "show", "cite", "detect", "calibrate",
+    "compare", "doctor", "list", "show", "cite", "detect", "calibrate", "tune",
 ]  # fmt: skip
 
 

@@ -55,7 +55,9 @@ def test_recipe_takes_a_step(name: str) -> None:
     data = stand_in(spec)
     model = build_model(config, spec, mean_of(data.train))
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    plan = replace(config.train, epochs=1, time=None, validate_every=1, batch_size=4, ema=0.0, device="cpu", precision="float32")
+    plan = replace(
+        config.train, epochs=1, time=None, validate_every=1, batch_size=4, ema=0.0, device="cpu", precision="float32"
+    )
     fitted = fit(model, build_objective(config), data, plan)
     assert fitted.steps == 1 and not fitted.skipped
     found = fitted.history[0]

@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 import vaekit
-from vaekit.cli import comparing, detecting, exploring, learning, making, measuring, screen, training
+from vaekit.cli import comparing, detecting, exploring, learning, making, measuring, screen, training, tuning
 from vaekit.cli.base import DEBUG
 from vaekit.cli.clock import process_start
 
 START = "[bold]Start here[/bold]\n  [cyan]vaekit train digits[/cyan]\n  [cyan]vaekit report runs/digits[/cyan]"
 COMMANDS = (  # in the order in which help shows them
     training.train,
+    tuning.tune,
     learning.init,
     measuring.evaluate,
     detecting.detect,

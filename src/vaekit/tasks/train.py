@@ -309,8 +309,10 @@ def extended(before: Config, what: Any, overrides: Sequence[str], path: Path) ->
         same = before.data.as_dict() if not isinstance(asked, dict) or asked.get("name") == before.data.name else {}
         raw.values["data"] = {**same, **(asked if isinstance(asked, dict) else {})}
     config = recipes.resolve(raw, overrides)
-    changed = [key for key, value in flat(config.as_dict()).items() if flat(before.as_dict()).get(key) != value]
-    changed += [key for key in flat(before.as_dict()) if key not in flat(config.as_dict())]
+    changed = [
+        key for key, value in recipes.flat(config.as_dict()).items() if recipes.flat(before.as_dict()).get(key) != value
+    ]
+    changed += [key for key in recipes.flat(before.as_dict()) if key not in recipes.flat(config.as_dict())]
     forbidden = [key for key in changed if key not in {f"train.{name}" for name in EXTENDABLE}]
     if forbidden:
         lines = [f"  {key}: the run has {shown(before, key)}, asked for {shown(config, key)}" for key in forbidden]
@@ -322,17 +324,9 @@ def extended(before: Config, what: Any, overrides: Sequence[str], path: Path) ->
     return config
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted path."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
-
-
 def shown(config: Config, key: str) -> str:
     """A value for a message."""
-    return repr(flat(config.as_dict()).get(key))
+    return repr(recipes.flat(config.as_dict()).get(key))
 
 
 def new_directory(out: str | Path | None, name: str) -> Path:

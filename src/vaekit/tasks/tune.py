@@ -1,0 +1,419 @@
+"""Searching for a better configuration: trials that are trained, measured on held-out data, and kept in a storage."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vaekit import recipes
+from vaekit import run as runs
+from vaekit.engine.fit import EpochEnd, Event, Progress
+from vaekit.errors import ConfigError, MissingExtraError, RunError, VaekitError, near
+from vaekit.metrics import Estimate
+from vaekit.run import Run
+from vaekit.schedules import seconds
+from vaekit.tasks.evaluate import Evaluation, evaluate
+from vaekit.tasks.space import Space, assignments, hidden_of, own_values, read_space, standard_space, widened
+from vaekit.tasks.train import train
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+SAMPLES = 64  # of the importance-weighted bound, where another figure than the ELBO is asked for
+LOWER_IS_BETTER = ("bits_per_dim", "elbo_bits_per_dim", "kl_nats", "mse")
+STARTUP, WARMUP = 8, 30  # trials before others are compared with; percent of a trial before it may be stopped
+LEAST = 0.25  # of a usual trial's seconds: with less left, no other is begun
+JOURNAL, BEST = "journal.log", "best.yaml"
+
+Sampler = Literal["tpe", "random"]
+Heard = Callable[["TrialRecord", "TrialRecord | None"], None]  # a finished trial, and the best so far
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `state` is complete, pruned, failed or running."""
+
+    number: int
+    state: str
+    value: float | None  # of the metric
+    params: Mapping[str, Any]
+    seconds: float
+    recipe: bool = False  # the recipe as it is
+    error: str = ""  # why it failed
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found."""
+
+    path: Path  # the study's directory
+    name: str  # of the recipe
+    metric: str
+    higher_is_better: bool
+    trials: tuple[TrialRecord, ...]
+    best: TrialRecord
+    recipe: TrialRecord | None  # the recipe's own trial, where it was completed
+    config: Path  # the best configuration, which `train` takes
+    run: Path | None  # the best trial's run, where this machine has it
+    space: Mapping[str, str] = field(default_factory=dict)  # in words
+    importances: Mapping[str, float] = field(default_factory=dict)  # of the fields, the highest first; together 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        from vaekit.tasks.records import plain
+
+        values: dict[str, Any] = plain(self)
+        return values
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What every trial is made of."""
+
+    what: str | Path | Mapping[str, Any]
+    data: Any
+    data_dir: str | Path | None
+    overrides: Sequence[str]
+    metric: str
+    out: Path
+    deadline: float | None  # in the time of `time.perf_counter()`
+    budget: float | None  # of a trial, in seconds, where the recipe has one
+
+
+def tune(
+    what: str | Path | Mapping[str, Any],
+    data: Any = None,
+    *,
+    trials: int | None = None,
+    time: str | None = None,
+    space: str | Path | Mapping[str, Any] | None = None,
+    storage: str | None = None,
+    metric: str = "elbo_nats",
+    sampler: Sampler = "tpe",
+    data_dir: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    seed: int = 0,
+    heard: Heard | None = None,
+    started: float | None = None,
+) -> Tuned:
+    """Search the configurations around a recipe. The recipe itself is the first trial: the result is never worse.
+
+    Trials are measured on the validation split, never on test. One that falls behind the median of the others is stopped
+    (where the metric is the ELBO). Whatever fails is recorded, and the search goes on. Called again with the same `out` it
+    goes on with the same study, also from several processes at once.
+
+    Args:
+        what: a recipe's name, a YAML file, or a nested mapping.
+        data: instead of the recipe's data, as for `train`.
+        trials: at most so many in the study, those of earlier calls and other processes included.
+        time: a wall-clock budget of this call, such as `20m`; it is kept. One of the two is needed.
+        space: a YAML file or a mapping of fields and ranges; None: latent size, width, depth, learning rate, batch size, β
+            and warm-up, as far as the recipe has them.
+        storage: an URL (`sqlite:///study.db`, `postgresql://...`) in the place of the journal in `out`.
+        metric: what is searched for: `elbo_nats` (of training's own validations), or any figure of an `Evaluation` of the
+            validation split.
+        sampler: `tpe` (a tree-structured Parzen estimator), or `random`, without stopping: for comparison.
+        data_dir, overrides: as for `train`.
+        out: the study's directory, by default `tuned/NAME`.
+        seed: of the search; each process on one study needs its own.
+        heard: called after every trial with its record and the best so far.
+        started: the `time.perf_counter()` from which the budget counts.
+
+    Raises:
+        ConfigError: neither trials nor time; an unknown metric, sampler, field or range; another recipe than the study's.
+        RunError: no trial was completed.
+
+    References:
+        Bergstra, Bardenet, Bengio, Kégl (2011), Algorithms for hyper-parameter optimization. Akiba et al. (2019), Optuna.
+    """
+    began = clock.perf_counter() if started is None else started
+    if trials is None and time is None:
+        raise ConfigError("expected trials, or time, or both, got neither.\n  fix: --trials 50, or --time 20m")
+    if sampler not in ("tpe", "random"):
+        raise ConfigError(f"sampler: expected tpe or random, got '{sampler}'")
+    check_metric(metric)
+    config = recipes.resolve(what, overrides) if data is None else configured(what, data, overrides)
+    ranges = widened(standard_space(config) if space is None else read_space(space, config), config)
+    path = Path(out) if out is not None else Path("tuned") / config.name
+    study = open_study(path, storage, config.name, metric, sampler, seed)
+    bind(study, recipes.to_yaml(config.as_dict()), ranges, path)
+    bury(study)
+    deadline = None if time is None else began + seconds(time)
+    wanted = Wanted(what, data, data_dir, overrides, metric, path, deadline, config.train.budget)
+    if not study.get_trials(deepcopy=False):
+        own = own_values(ranges, config)
+        known = set(own) == set(ranges)
+        study.enqueue_trial(own if known else {}, user_attrs={"recipe": True, "known": known})
+    while left(study, trials, deadline):
+        one(study, ranges, wanted, hidden_of(config), heard)
+    return result(study, path, config.name, metric, ranges)
+
+
+def configured(what: Any, data: Any, overrides: Sequence[str]) -> Any:
+    """The configuration for data of one's own; only its fields are of interest here."""
+    raw = recipes.read(what)
+    section = raw.values.get("data")
+    if isinstance(section, dict) and "path" not in section:
+        section["path"] = str(data) if isinstance(data, str | Path) else None
+    return recipes.resolve(raw, overrides)
+
+
+def check_metric(name: str) -> None:
+    """Raise `ConfigError` for a figure that an evaluation does not have."""
+    known = [
+        key
+        for key, kind in Evaluation.__annotations__.items()
+        if "Estimate" in str(kind) and "Mapping" not in str(kind)
+    ]
+    known += ["accuracy", "without_class_nats"]
+    if name not in known:
+        raise ConfigError(f"metric: unknown figure '{name}'{near(name, known)}; there are {', '.join(known)}")
+
+
+# --- the study -------------------------------------------------------------------------------------------------------
+
+
+def open_study(path: Path, storage: str | None, name: str, metric: str, sampler: Sampler, seed: int) -> Study:
+    """The study of a directory or a storage: made, or gone on with."""
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError:
+        raise MissingExtraError("optuna", "tune", "vaekit tune") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        backend = storage or optuna.storages.JournalStorage(JournalFileBackend(str(path / JOURNAL)))
+        informed = sampler == "tpe"
+        tpe = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True)
+        median = optuna.pruners.MedianPruner(STARTUP // 2, WARMUP)
+        return optuna.create_study(
+            study_name=name,
+            storage=backend,
+            load_if_exists=True,
+            direction="minimize" if metric in LOWER_IS_BETTER else "maximize",
+            sampler=tpe if informed else optuna.samplers.RandomSampler(seed=seed),
+            pruner=median if informed and metric == "elbo_nats" else optuna.pruners.NopPruner(),
+        )
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}).\n  fix: another --out") from None
+    except VaekitError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"storage {storage or path / JOURNAL}: cannot be used ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def bind(study: Study, text: str, ranges: Space, path: Path) -> None:
+    """Tie a new study to its recipe and space; raise `ConfigError` if an old one has others."""
+    asked = {"recipe": text, "space": {key: str(part) for key, part in ranges.items()}}
+    for key, value in asked.items():
+        known = study.user_attrs.get(key)
+        if known is None:
+            study.set_user_attr(key, value)
+        elif known != value:
+            raise ConfigError(
+                f"{path}: the study there has another {key}.\n  fix: another --out, or the same {key} as before"
+            )
+
+
+def bury(study: Study) -> None:
+    """Trials of this machine whose process is gone count as failed, so that nobody waits for them."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        host, pid = trial.user_attrs.get("host"), trial.user_attrs.get("pid")
+        if host == socket.gethostname() and isinstance(pid, int) and not alive(pid):
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def left(study: Study, trials: int | None, deadline: float | None) -> bool:
+    """Whether another trial may begin."""
+    records = [record_of(trial) for trial in study.get_trials(deepcopy=False)]
+    if trials is not None and len([one for one in records if one.state != "waiting"]) >= trials:
+        return False
+    if deadline is None:
+        return True
+    took = sorted(one.seconds for one in records if one.state == "complete")
+    usual = took[len(took) // 2] if took else 0.0
+    return deadline - clock.perf_counter() > max(1.0, LEAST * usual)
+
+
+# --- one trial -------------------------------------------------------------------------------------------------------
+
+
+def one(study: Study, ranges: Space, wanted: Wanted, hidden: list[int], heard: Heard | None) -> None:
+    """Ask for a trial, train and measure it, and tell."""
+    import optuna
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+    trial.set_user_attr("host", socket.gethostname())
+    trial.set_user_attr("pid", os.getpid())
+    as_it_is = bool(trial.user_attrs.get("recipe"))
+    known = not as_it_is or bool(trial.user_attrs.get("known"))  # a recipe may have what no point of the space is
+    values = {key: part.suggest(trial, key) for key, part in ranges.items()} if known else {}
+    place = wanted.out / "trials" / f"{trial.number:04}"
+    try:
+        run = trained(trial, {} if as_it_is else values, wanted, hidden, place)
+        value = measured(run, wanted.metric)
+        if not math.isfinite(value):
+            raise RunError(f"{wanted.metric} is {value}")
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except KeyboardInterrupt:
+        study.tell(trial, state=TrialState.FAIL)
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    except Exception as error:  # whatever goes wrong in a trial is the trial's
+        trial.set_user_attr("error", f"{type(error).__name__}: {error}".splitlines()[0][:300])
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, value)
+    keep_best(study, wanted.out, place)
+    if heard is not None:
+        records = [record_of(each) for each in study.get_trials(deepcopy=False)]
+        heard(records[trial.number], best_of(study))
+
+
+def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: list[int], place: Path) -> Run:
+    """The run of a trial, within the time that is left. Raises `TrialPruned` where it falls behind."""
+    import optuna
+
+    overrides = [*wanted.overrides, *assignments(values, hidden)]
+    if wanted.deadline is not None:
+        rest = max(1.0, wanted.deadline - clock.perf_counter() - 0.5)
+        overrides.append(f"train.time={min(rest, wanted.budget or rest):.1f}s")
+    percent = [0, -1]  # of the trial: now, and when the bound was last reported
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Progress):
+            percent[0] = round(100 * event.fraction)
+        elif isinstance(event, EpochEnd) and event.record.get("validation") and percent[0] > percent[1]:
+            percent[1] = percent[0]
+            trial.report(event.record["validation"]["elbo_nats"], percent[0])
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    return train(wanted.what, wanted.data, data_dir=wanted.data_dir, overrides=overrides, out=place, hooks=[hook])
+
+
+def measured(run: Run, metric: str) -> float:
+    """The figure of a run on its validation split."""
+    if metric == "elbo_nats":
+        found = [line["validation"]["elbo_nats"] for line in run.history if line.get("validation")]
+        if not found:
+            raise RunError("nothing was validated: the recipe holds out no data (data.validation)")
+        return float(max(found))
+    value = getattr(evaluate(run, "validation", SAMPLES), metric)
+    if not isinstance(value, Estimate):
+        raise RunError(f"{metric} does not exist for this data")
+    return value.mean
+
+
+def keep_best(study: Study, out: Path, place: Path) -> None:
+    """Keep the run of the best trial alone, and write its configuration."""
+    best = best_of(study)
+    if best is None or place.name != f"{best.number:04}":
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    shutil.copyfile(place / runs.CONFIG, out / f".{BEST}")
+    os.replace(out / f".{BEST}", out / BEST)
+    running = {f"{trial.number:04}" for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()}
+    for other in place.parent.iterdir():
+        if other.name not in {place.name, *running}:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+# --- what came of it -------------------------------------------------------------------------------------------------
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """A trial of the storage as a record."""
+    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+    took = trial.duration.total_seconds() if trial.duration is not None else 0.0
+    return TrialRecord(
+        number=trial.number,
+        state=names[trial.state.name],
+        value=trial.value if trial.state.name == "COMPLETE" else None,
+        params=dict(trial.params),
+        seconds=took,
+        recipe=bool(trial.user_attrs.get("recipe")),
+        error=str(trial.user_attrs.get("error", "")),
+    )
+
+
+def best_of(study: Study) -> TrialRecord | None:
+    """The best of the completed trials."""
+    try:
+        return record_of(study.best_trial)
+    except ValueError:
+        return None
+
+
+def result(study: Study, path: Path, name: str, metric: str, ranges: Space) -> Tuned:
+    """The whole study. Raises `RunError` where no trial was completed."""
+    records = tuple(record_of(trial) for trial in study.get_trials(deepcopy=False))
+    best = best_of(study)
+    if best is None:
+        errors = sorted({record.error for record in records if record.error})
+        why = f": {errors[0]}" if errors else " within the time"
+        raise RunError(
+            f"{path}: none of {len(records)} trials was completed{why}.\n  fix: more --time, or mend the recipe"
+        )
+    place = path / "trials" / f"{best.number:04}"
+    return Tuned(
+        path=path,
+        name=name,
+        metric=metric,
+        higher_is_better=metric not in LOWER_IS_BETTER,
+        trials=records,
+        best=best,
+        recipe=next((one for one in records if one.recipe and one.state == "complete"), None),
+        config=path / BEST,
+        run=place if place.is_dir() else None,
+        space={key: str(part) for key, part in ranges.items()},
+        importances=importances(study),
+    )
+
+
+def importances(study: Study) -> dict[str, float]:
+    """How much each field sets the best trials apart; empty where there are too few trials to tell.
+
+    References: Watanabe, Bansal, Hutter (2023), PED-ANOVA: efficiently quantifying hyperparameter importance.
+    """
+    import optuna
+
+    done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE" and trial.params]
+    if len(done) < STARTUP:
+        return {}
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except (ValueError, RuntimeError):  # all trials are alike
+        return {}
+    return {str(key): float(value) for key, value in found.items()}
+
+
+__all__ = ["TrialRecord", "Tuned", "tune"]
