@@ -141,13 +141,37 @@ def test_calibrating_changes_p_values_and_no_model() -> None:
 
 @pytest.mark.parametrize("scores", ["exemplar+error", "elbo"])
 def test_calibrating_moves_the_threshold_along(scores: str) -> None:
-    """A share of the training rows stays one: scores are on another scale afterwards, and so is the threshold."""
+    """Scores stay as they are, whatever was said of contamination; 5 % of the new normal rows are beyond the threshold."""
     rows = table(200, 0)
     found = AnomalyDetector(**QUICK, contamination=0.1, scores=scores).fit(rows)
-    before = found.score_samples(rows)
-    found.calibrate(np.random.default_rng(0).normal(size=(60, 6)) * 3 * rows.std(0) + rows.mean(0))
-    assert np.array_equal(found.score_samples(rows), before) is (scores == "elbo")
     assert (found.predict(rows) == -1).sum() == 20
+    before = found.score_samples(rows)
+    normal = np.random.default_rng(0).normal(size=(400, 6)) * 3 * rows.std(0) + rows.mean(0)
+    found.calibrate(normal)
+    assert np.array_equal(found.score_samples(rows), before) and (found.predict(rows) == 1).all()
+    assert (found.predict(normal) == -1).sum() == 19, "20 with the row that is to come"
+
+
+def test_contaminated_rows_do_not_calibrate() -> None:
+    """The share that is abnormal is left out of what scores are compared with."""
+    random = np.random.default_rng(0)
+    rows = table(400, 0)
+    rows[random.choice(400, 40, replace=False)] += 12 * rows.std(0)
+    told, not_told = (AnomalyDetector(**QUICK, contamination=share).fit(rows) for share in (0.1, "auto"))
+    wild = table(40, 1) + 9 * table(400, 0).std(0)
+    assert len(told.detector_.normal) == 36 and len(not_told.detector_.normal) == 40
+    assert np.median(told.p_values(wild)) < 0.04 < np.median(not_told.p_values(wild))
+
+
+def test_large_offsets_cost_no_digits() -> None:
+    """A date in seconds has none left in single precision: columns are centred before."""
+    rows = table(300, 0)
+    near = AnomalyDetector(**QUICK).fit(rows)
+    far = AnomalyDetector(**QUICK).fit(rows + 1e9)
+    np.testing.assert_allclose(far.score_samples(rows + 1e9), near.score_samples(rows), rtol=1e-3, atol=1e-3)
+    reasons = far.explain(rows[:5] + 1e9, 6)
+    shown = reasons.column[:, 0] >= 0
+    assert (reasons.value[shown, 0] > 9e8).all() and (reasons.expected[shown, 0] > 9e8).all()
 
 
 def test_with_few_rows_the_training_rows_serve() -> None:
@@ -220,7 +244,7 @@ def test_what_is_refused(method: str, detector: AnomalyDetector) -> None:
     for value, message in (
         (np.nan, "contains NaN"),
         (np.inf, "contains infinity"),
-        (1e300, "as float32: expected fin"),
+        (1e300, "expected finite"),
     ):
         rows = table(3, 0)
         rows[1, 2] = value

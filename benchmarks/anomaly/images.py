@@ -26,7 +26,7 @@ import vaekit
 from vaekit.data.fashion_mnist import FashionMnist
 from vaekit.data.mnist import Mnist
 
-SCORES = ("complexity|code_length", "complexity", "elbo", "error", "latent_density")
+SCORES = ("complexity|code_length|elbo", "complexity", "elbo", "error", "latent_density", "code_length")
 Images = dict[str, tuple[np.ndarray, np.ndarray]]
 
 

@@ -49,11 +49,20 @@ def codes_at_random(m: int = 13) -> Codes:
 def test_the_aggregated_posterior_is_a_mixture() -> None:
     codes = codes_at_random()
     codes.scale[2:5] *= 1e-3  # narrower than the kernel is allowed to be
-    scale = codes.scale.clamp(min=NARROWEST)
+    scale = torch.maximum(codes.scale, NARROWEST * codes.mean.std(0, correction=0))
     assert (scale != codes.scale).any()
     mixture = MixtureSameFamily(Categorical(torch.ones(13).double()), Independent(Normal(codes.mean, scale), 1))
     z = torch.cat([codes.mean, 5 * codes.mean[:4] - 1])
     torch.testing.assert_close(codes.log_prob(z), mixture.log_prob(z), rtol=1e-9, atol=1e-9)
+
+
+def test_the_aggregated_posterior_keeps_its_digits_far_out() -> None:
+    """The expanded square loses them in single precision, unless it is taken about the codes' own place."""
+    codes = codes_at_random()
+    far = Codes((codes.mean + 300).float(), (codes.scale / 20).float())
+    z = far.mean + 0.03
+    double = Codes(far.mean.double(), far.scale.double()).log_prob(z.double())
+    torch.testing.assert_close(far.log_prob(z).double(), double, rtol=0, atol=0.05)
 
 
 def test_scores_at_the_centre_are_closed_forms() -> None:

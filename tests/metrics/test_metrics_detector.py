@@ -16,7 +16,7 @@ from vaekit.errors import DataError
 from vaekit.metrics import conformal
 from vaekit.metrics import detector as module
 from vaekit.metrics.abnormality import parse
-from vaekit.metrics.detector import Detector, codes_of, needs_codes, scan
+from vaekit.metrics.detector import Detector, codes_of, scan
 from vaekit.metrics.noise import seed_of
 from vaekit.model import VAE
 
@@ -96,12 +96,13 @@ def test_codes_are_those_of_an_even_choice_of_rows(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "EXEMPLARS", 10)
     (model,), rows = models(0.2), linear().rows(N)
     codes = codes_of(model, rows)
-    chosen = torch.linspace(0, N - 1, 10).long()
+    chosen = module.exemplars(N)
+    assert len(chosen) == 10 and not set(chosen.tolist()) & set(module.others(40).tolist()) - set(range(N))
     q = next(module.looked_at(model, None, rows, chosen, 0, 0)).trace.latents[0].q
     assert q is not None and codes.mean.shape == codes.scale.shape == (10, LATENT)
     torch.testing.assert_close(codes.mean, q.mean)
     torch.testing.assert_close(codes.scale, q.stddev)
-    assert needs_codes(("elbo", "exemplar")) and not needs_codes(("elbo", "kl"))
+    assert set(module.others(40).tolist()).isdisjoint(module.exemplars(40).tolist())
 
 
 # --- rows that cannot be read ----------------------------------------------------------------------------------------

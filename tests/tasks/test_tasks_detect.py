@@ -322,7 +322,7 @@ def smooth(n: int, seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def test_defects_of_images_are_found_and_shown(blobs: Run) -> None:
     x = smooth(120, 1)
     x[100:, 1:5, 2:6] = 255 - x[100:, 1:5, 2:6]
-    assert vaekit.detect(blobs, x).score == "complexity|code_length"
+    assert vaekit.detect(blobs, x).score == "complexity|code_length|elbo"
     found = vaekit.detect(blobs, x, score="elbo")
     assert found.reasons is None
     assert set(found.most(20).tolist()) == set(range(100, 120))

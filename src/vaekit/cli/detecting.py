@@ -93,7 +93,13 @@ def detect(
     loaded = [store.load(run) for run in runs]
     settings: dict[str, Any] = {"score": score, "level": LEVEL if level is None else level, "fdr": fdr}
     settings |= {"samples": samples, "seed": seed}
-    if data is not None and Path(data).suffix.lower() in STREAMED and loaded[0].preparation.names and limit is None:
+    if (
+        data is not None
+        and Path(data).suffix.lower() in STREAMED
+        and loaded[0].preparation.names
+        and not loaded[0].spec.context
+        and limit is None
+    ):
         found = in_pieces(loaded, data, where.path, settings, json_file == "-")
     else:
         found = at_once(

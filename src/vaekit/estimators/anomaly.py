@@ -23,7 +23,7 @@ from vaekit.engine.fit import fit
 from vaekit.errors import ConfigError, MissingExtraError
 from vaekit.metrics.abnormality import parse
 from vaekit.metrics.conformal import discoveries, threshold
-from vaekit.metrics.detector import Detector, codes_of, needs_codes, scan
+from vaekit.metrics.detector import Detector, codes_of, others, scan
 from vaekit.metrics.reasons import Reasons
 from vaekit.recipes import resolve
 
@@ -158,7 +158,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         rows = self._checked(X, reset=True)
         recipe = parse(self.scores)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        data = self._dataset(rows, seed)
+        self._place, self._unit = place_and_unit(rows)
+        data = self._dataset(self._scaled(rows), seed)
         self.spec_: DataSpec = data.spec
         models = []
         for number in range(self.n_models):
@@ -170,12 +171,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             if fitted.reason == "interrupted":
                 warnings.warn(f"fitting was interrupted: {len(models)} of {self.n_models} models", stacklevel=2)
                 break
-        codes = [codes_of(model, data.train, seed) if needs_codes(recipe.names) else None for model in models]
+        codes = [codes_of(model, data.train, seed) for model in models]
         normal = data.validation if len(data.validation) else data.train
         parts = scan(models, codes, normal, recipe.names, seed=seed).parts
-        self.detector_ = Detector(models, recipe, codes, parts, seed=seed)
-        self._training = None if isinstance(self.contamination, str) else self._scanned(rows)  # (n, names)
-        self.offset_ = self._offset()
+        reference = scan(models, codes, data.train, recipe.names, others(len(data.train)), seed=seed).parts
+        abnormal = 0.0 if isinstance(self.contamination, str) else float(self.contamination)
+        self.detector_ = Detector(models, recipe, codes, parts, reference, seed=seed).without(abnormal)
+        self.offset_ = self._offset(rows)
         return self
 
     def score_samples(self, X: ArrayLike) -> Array:
@@ -202,15 +204,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return discoveries(torch.from_numpy(self.p_values(X)), fdr).numpy()
 
     def explain(self, X: ArrayLike, n_columns: int = 3) -> Reasons:
-        """The columns whose repair would make each row most usual, and what was expected of them, (n, n_columns) each."""
+        """The columns whose repair would make each row most usual, and what was expected of them, (n, n_columns) each.
+
+        Tensors: `column` (−1: no further reason), `nats`, `value`, `expected`, the last two in the units of X.
+        """
         rows = self._rows(X)
-        return self.detector_.reasons(rows, torch.arange(len(rows)), n_columns)
+        found = self.detector_.reasons(rows, torch.arange(len(rows)), n_columns)
+        place, unit = (torch.from_numpy(part)[found.column.clamp(min=0)] for part in (self._place, self._unit))
+        return replace(found, value=found.value * unit + place, expected=found.expected * unit + place)
 
     def calibrate(self, X: ArrayLike) -> Self:
-        """Compare with other normal rows from now on, which the models were not trained on; nothing is trained."""
+        """Compare with other normal rows from now on, which the models were not trained on; nothing is trained.
+
+        The threshold becomes one that 5 % of them exceed.
+        """
         rows = self._rows(X)
         self.detector_ = replace(self.detector_, normal=self.detector_.scan(rows).parts)
-        self.offset_ = self._offset()
+        self.offset_ = -threshold(self.detector_.calibration, FALSE_ALARMS)
         return self
 
     # --- within ------------------------------------------------------------------------------------------------------
@@ -219,13 +229,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         checked: Array = validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
         return checked
 
-    def _dataset(self, rows: Array, seed: int) -> Dataset:
+    def _dataset(self, rows: NDArray[np.float32], seed: int) -> Dataset:
         held_out = 0.0
         if self.calibration_fraction and len(rows) >= MIN_ROWS_TO_HOLD_OUT:
             held_out = max(LEAST_HELD_OUT, int(self.calibration_fraction * len(rows)))
+        return from_arrays(rows, validation=held_out, test=0, seed=seed, name="X")
+
+    def _scaled(self, rows: Array) -> NDArray[np.float32]:
+        """Rows about zero and one, before they lose digits: a date in seconds has none left in single precision."""
         with np.errstate(over="ignore"):  # what does not fit is refused in words
-            x = rows.astype(np.float32)
-        return from_arrays(x, validation=held_out, test=0, seed=seed, name="X")
+            return ((rows - self._place) / self._unit).astype(np.float32)
 
     def _config(self, number: int, seed: int) -> Config:
         columns, widths = self.spec_.dimensions, [int(width) for width in self.hidden_layer_sizes]
@@ -258,16 +271,27 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             }
         )
 
-    def _offset(self) -> float:
-        """The score of the row at which outliers begin."""
-        if self._training is None:
+    def _offset(self, rows: Array) -> float:
+        """The score of the row at which outliers begin, with the training rows in hand."""
+        if isinstance(self.contamination, str):
             return -threshold(self.detector_.calibration, FALSE_ALARMS)
-        return float(np.percentile(-self.detector_.score(self._training).numpy(), 100.0 * float(self.contamination)))
+        found = self.detector_.score(self.detector_.scan(self._resident(rows)).parts)
+        return float(np.percentile(-found.numpy(), 100.0 * self.contamination))
 
     def _rows(self, X: ArrayLike) -> ResidentRows:
         check_is_fitted(self)
-        return ResidentRows(prepare(self._checked(X, reset=False), Preparation(self.spec_.shape), "X"), self.spec_)
+        return self._resident(self._checked(X, reset=False))
+
+    def _resident(self, rows: Array) -> ResidentRows:
+        return ResidentRows(prepare(self._scaled(rows), Preparation(self.spec_.shape), "X"), self.spec_)
 
     def _scanned(self, X: ArrayLike) -> torch.Tensor:
         rows = self._rows(X)
         return self.detector_.scan(rows).parts
+
+
+def place_and_unit(rows: Array) -> tuple[Array, Array]:
+    """The mean and the deviation of each column, one for constant columns, (d,) each, in double precision."""
+    with np.errstate(over="ignore"):  # what does not fit is refused in words
+        place, unit = rows.mean(0), rows.std(0)
+    return place, np.where(unit > 0, unit, 1.0)

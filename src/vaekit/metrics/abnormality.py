@@ -25,12 +25,12 @@ from vaekit.metrics.regret import regret
 from vaekit.model import VAE
 
 SAMPLES = 64  # of scores that need draws, where none are asked for
-NARROWEST = 0.05  # kernel of the aggregated posterior, in units of the prior: narrower ones only add noise
+NARROWEST = 0.05  # kernel of the aggregated posterior, in units of the codes' spread: narrower ones only add noise
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Posteriors of M training rows. Their mixture is the aggregated posterior q̄(z) = 1/M Σ q(z | x_m).
+    """Posteriors of M training rows, and what their numbers cost. Their mixture is the aggregated posterior 1/M Σ q(z | x_m).
 
     References:
         Makhzani et al. (2016), Adversarial autoencoders. Norouzi, Fleet, Norouzi (2020), Exemplar VAEs.
@@ -38,14 +38,22 @@ class Codes:
 
     mean: Tensor  # (M, d)
     scale: Tensor  # (M, d)
+    costs: Tensor | None = None  # of rows of numbers: the mean of −log p(x_i | z) of each column, (D,)
+    errors: Tensor | None = None  # and of its squared error, in prepared units, (D,)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q̄(z), (B, d) → (B,)."""
-        scale = self.scale.clamp(min=NARROWEST)
+        """log q̄(z), (B, d) → (B,), the kernels at least `NARROWEST` of the codes' spread wide.
+
+        The square is expanded, so that it is a product of matrices, in units of the codes' own place and spread: else it
+        would lose all digits in single precision where codes lie far out.
+        """
+        place, unit = self.mean.mean(0), self.mean.std(0, correction=0).clamp(min=1e-6)  # (d,)
+        z, mean = (z - place) / unit, (self.mean - place) / unit
+        scale = (self.scale / unit).clamp(min=NARROWEST)
         precision = scale.square().reciprocal()  # (M, d)
-        constant = (self.mean.square() * precision + 2 * scale.log() + math.log(2 * math.pi)).sum(1)  # (M,)
-        distance = z.square() @ precision.T - 2 * z @ (self.mean * precision).T + constant  # (B, M)
-        return (-0.5 * distance).logsumexp(1) - math.log(len(scale))
+        constant = (mean.square() * precision + 2 * scale.log() + math.log(2 * math.pi)).sum(1)  # (M,)
+        distance = z.square() @ precision.T - 2 * z @ (mean * precision).T + constant  # (B, M)
+        return (-0.5 * distance).logsumexp(1) - math.log(len(scale)) - unit.log().sum()
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,28 @@ class Seen:
 
     @cached_property
     def log_likelihood(self) -> Tensor:
-        """E_q[log p(x | z)] over `samples` draws, or log p(x | z) at the centre, (B,)."""
-        return self.drawn.log_likelihood if self.samples else sum_sites(self.trace.log_likelihood())[0]
+        """E_q[log p(x | z)] over `samples` draws, or log p(x | z) at the centre, (B,).
+
+        There a column that was not observed costs what it usually costs: a gap makes a row neither normal nor abnormal.
+        """
+        if self.samples:
+            return self.drawn.log_likelihood
+        values = self.trace.log_likelihood()  # (1, B, *sites)
+        if (costs := self.usual_of("costs")) is not None:
+            values = torch.where(self.observed, values, -costs)
+        return sum_sites(values)[0]
+
+    @property
+    def observed(self) -> Tensor:
+        """Which numbers of rows with gaps are there, (B, D)."""
+        assert isinstance(self.batch.mask, Tensor)
+        return self.batch.mask.bool()
+
+    def usual_of(self, name: str) -> Tensor | None:
+        """What columns usually cost, (D,), where rows of numbers have gaps and it is known."""
+        gaps = isinstance(self.batch.mask, Tensor) and isinstance(self.batch.x, Tensor) and self.batch.x.ndim == 2
+        found: Tensor | None = getattr(self.codes, name) if gaps and self.codes is not None else None
+        return found
 
     @cached_property
     def kl(self) -> Tensor:
@@ -104,10 +132,12 @@ class Seen:
     @cached_property
     def error(self) -> Tensor:
         """‖x − x̂‖² of prepared rows, where they were observed, (B,)."""
-        x, mask = self.batch.x, self.batch.mask
+        x = self.batch.x
         assert isinstance(x, Tensor), "named parts have no common error"
         squared = (x - centre(self.trace.likelihood)).square()
-        squared = torch.where(mask.bool(), squared, 0.0) if isinstance(mask, Tensor) else squared
+        if isinstance(self.batch.mask, Tensor):
+            usual = self.usual_of("errors")
+            squared = torch.where(self.observed, squared, 0.0 if usual is None else usual)
         return squared.flatten(1).sum(1)
 
 
@@ -228,7 +258,8 @@ def see(model: VAE, raw: Batch, batch: Batch, codes: Codes | None = None, sample
 
 def values(seen: Seen, names: Sequence[str]) -> Tensor:
     """Some scores of rows that were seen, (B, names), in double precision on the CPU."""
-    return torch.stack([SCORES[name].of(seen).double().cpu() for name in names], dim=1)
+    found = torch.stack([SCORES[name].of(seen).double().cpu() for name in names], dim=1)
+    return torch.where(found.isnan(), math.inf, found)  # of finite rows: beyond all numbers
 
 
 # --- several scores as one -------------------------------------------------------------------------------------------

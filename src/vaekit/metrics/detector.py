@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vaekit.core import Latent
 from vaekit.engine.runtime import keep_pages, seeded
 from vaekit.errors import DataError
-from vaekit.metrics.abnormality import SCORES, Codes, Recipe, Seen, Usual, see, together, values
+from vaekit.metrics.abnormality import Codes, Recipe, Seen, Usual, see, together, values
 from vaekit.metrics.conformal import p_values
 from vaekit.metrics.noise import reseed
-from vaekit.metrics.pointwise import centred
+from vaekit.metrics.pointwise import centre, centred
 from vaekit.metrics.prepare import Split, chunks, device_of
 from vaekit.metrics.reasons import Reasons, repairs
 from vaekit.model import VAE
@@ -38,21 +40,23 @@ class Scored:
 class Detector:
     """One or several models of the same data; scores; and normal rows that none of the models was trained on.
 
-    With several models each score is the average of theirs. Several scores are standardized by the normal rows.
-    `codes` has an entry a model, where the scores need codes of training rows.
+    With several models each score is the average of theirs. Several scores are standardized by training rows: by a scale that
+    the normal rows had no part in, so that these and new rows are treated alike, and p-values are exact.
+    `codes` has an entry a model: None where no training rows are known.
     """
 
     models: Sequence[VAE]
     recipe: Recipe
     codes: Sequence[Codes | None]
     normal: Tensor  # the parts of the normal rows, (m, names)
+    reference: Tensor | None = None  # those of training rows, (r, names); None: the normal rows stand in for them
     samples: int = 0
     seed: int = 0
 
     @cached_property
     def usual(self) -> Usual:
-        """What the scores of normal rows are usually."""
-        return Usual.of(self.normal)
+        """What the scores of rows are usually."""
+        return Usual.of(self.normal if self.reference is None else self.reference)
 
     @cached_property
     def calibration(self) -> Tensor:
@@ -67,6 +71,13 @@ class Detector:
     def p_values(self, parts: Tensor) -> Tensor:
         """How likely a normal row is to score so high, (n, names) → (n,). See `conformal.p_values`."""
         return p_values(self.score(parts), self.calibration)
+
+    def without(self, share: float) -> Detector:
+        """The same compared with fewer rows: the share of the highest scores, which is in truth abnormal, left out."""
+        if not share:
+            return self
+        kept = self.calibration.argsort(stable=True)[: max(1, round(len(self.normal) * (1 - share)))]
+        return replace(self, normal=self.normal[kept.sort().values])
 
     def scan(self, rows: Split, order: Tensor | None = None, progress: Progress | None = None) -> Scored:
         """The parts of the rows `order` (n,) of a split, by default all."""
@@ -121,22 +132,66 @@ def looked_at(
 
 
 def codes_of(model: VAE, rows: Split, seed: int = 0) -> Codes:
-    """The posteriors of an even choice of at most `EXEMPLARS` rows of a split: give it training rows.
+    """The posteriors of an even choice of at most `EXEMPLARS` rows of a split, and what their numbers cost: of training rows.
 
     Raises `DataError` for a posterior without a standard deviation, or if no row can be read.
     """
-    order = torch.linspace(0, len(rows) - 1, min(len(rows), EXEMPLARS)).long()
-    means, scales = list[Tensor](), list[Tensor]()
+    means, scales, costs, errors = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
     with torch.no_grad():
-        for chunk in chunks(model, rows, seed, order):
-            latents = centred(model, chunk.batch).latents
-            means.append(torch.cat([latent.z.flatten(1) for latent in latents], dim=1))
-            scales.append(torch.cat([latent.q.stddev.flatten(1) for latent in latents], dim=1))  # type: ignore[union-attr]
+        for chunk in chunks(model, rows, seed, exemplars(len(rows))):
+            trace = centred(model, chunk.batch)
+            means.append(torch.cat([latent.z.flatten(1) for latent in trace.latents], dim=1))
+            scales.append(torch.cat([spread(latent).flatten(1) for latent in trace.latents], dim=1))
+            if isinstance(chunk.batch.x, Tensor) and chunk.batch.x.ndim == 2:
+                observed = gapless(chunk.batch.x) if chunk.batch.mask is None else chunk.batch.mask
+                squared = (chunk.batch.x - centre(trace.likelihood)).square()
+                costs.append(torch.where(observed.bool(), -trace.log_likelihood()[0], torch.nan))  # type: ignore[union-attr]
+                errors.append(torch.where(observed.bool(), squared, torch.nan))  # type: ignore[union-attr]
     if not means:
         raise DataError("none of the training rows could be read.\n  fix: check the files")
-    return Codes(torch.cat(means), torch.cat(scales))
+    usual = [torch.cat(values).nanmean(0).nan_to_num(0.0) if values else None for values in (costs, errors)]
+    return Codes(torch.cat(means), torch.cat(scales), *usual)
 
 
-def needs_codes(names: Sequence[str]) -> bool:
-    """Whether any of the scores needs codes of training rows."""
-    return any(SCORES[name].needs_codes for name in names)
+def gapless(x: Tensor) -> Tensor:
+    """A mask of rows that are whole."""
+    return torch.ones_like(x, dtype=torch.bool)
+
+
+def spread(latent: Latent) -> Tensor:
+    """The standard deviation of q. Raises `DataError` for a family that has none."""
+    try:
+        assert latent.q is not None, "training rows were inferred"
+        return latent.q.stddev
+    except NotImplementedError:
+        raise DataError("the scores of training rows need a posterior with a standard deviation") from None
+
+
+def exemplars(total: int) -> Tensor:
+    """The training rows whose codes are kept, evenly spaced."""
+    return evenly(total, min(total, EXEMPLARS))
+
+
+def others(total: int) -> Tensor:
+    """Training rows that scores are standardized by: others than the exemplars, where there are enough."""
+    order = exemplars(total)
+    return order if total < 2 * len(order) else (order + total // (2 * len(order))) % total
+
+
+def evenly(total: int, n: int) -> Tensor:
+    """n row numbers out of `total`, evenly spaced, (n,)."""
+    return ((torch.arange(n, dtype=torch.float64) + 0.5) * (total / max(n, 1))).long()
+
+
+def digest(*values: object) -> str:
+    """SHA-256 of tensors, models and plain values: to tell whether anything has changed."""
+    total = hashlib.sha256()
+    for value in values:
+        if isinstance(value, nn.Module):
+            parts = [*value.parameters(), *value.buffers()]
+        else:
+            parts = [value] if isinstance(value, Tensor) else []
+            total.update(b"" if parts else repr(value).encode())
+        for part in parts:
+            total.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -14,7 +14,7 @@ from vaekit.metrics.pointwise import centre, centred, reconstruction
 from vaekit.metrics.prepare import Split, chunks, cut
 from vaekit.model import VAE
 
-AT_ONCE = 2**22  # numbers that pass through a model together
+PASSES = 4  # from the first guess of a region to what is expected of it
 REGIONS = 1024  # of an image, at most: more look no sharper
 
 
@@ -50,9 +50,11 @@ class Repairs:
     numbers: Tensor  # row numbers, (n,)
 
     def dearest(self, k: int) -> Reasons:
-        """The k columns with the highest gains of each row."""
+        """The k columns with the highest gains of each row, as far as there are columns with a gain."""
         gains, column = self.nats.topk(min(k, self.nats.shape[1]), dim=1)
-        return Reasons(column, gains, self.x.gather(1, column), self.expected.gather(1, column))
+        value, expected, none = self.x.gather(1, column), self.expected.gather(1, column), gains <= 0
+        numbers = [values.masked_fill(none, torch.nan) for values in (gains, value, expected)]
+        return Reasons(column.masked_fill(none, -1), *numbers)
 
 
 def repairs(models: Sequence[VAE], rows: Split, order: Tensor, seed: int = 0) -> Repairs:
@@ -60,10 +62,11 @@ def repairs(models: Sequence[VAE], rows: Split, order: Tensor, seed: int = 0) ->
 
         nats_i = ELBO(x with x_i := E[x_i | x_−i]) − ELBO(x)
 
-    The expected values of a region are those of p(x | z), z inferred with the region hidden: a wrong value does not speak for
-    itself. Then they are put in its place, and the row is coded anew. To compare values with the reconstruction of the whole
-    row is not the same: a wrong one moves the code, and right ones look wrong. The regions of a row of numbers are its
-    columns; those of an image are squares around its pixels, about a tenth of its side.
+    The expected values of a region are those of p(x | z), z inferred with a guess in the region's place: a wrong value does not
+    speak for itself. What is expected is the next guess, a few times, as Rezende, Mohamed, Wierstra (2014) impute, with
+    centres where they draw. Then it is put in its place, and the row is coded anew. To compare values with the
+    reconstruction of the whole row is not the same: a wrong one moves the code, and right ones look wrong. The regions of a row
+    of numbers are its columns; those of an image are squares around its pixels, about a tenth of its side.
 
     Raises `DataError` for data that is neither, or if no row can be read.
     """
@@ -72,9 +75,9 @@ def repairs(models: Sequence[VAE], rows: Split, order: Tensor, seed: int = 0) ->
         parts = list[tuple[Tensor, ...]]()
         with torch.no_grad():
             for chunk in chunks(model, rows, seed, order):
-                for part in chunk.parts(rows_for(model)):
+                for part in chunk.parts(max(1, chunk.fits // regions_of(part_shape(chunk.raw)))):
                     assert isinstance(part.raw.x, Tensor), "named parts have no regions"
-                    parts.append((part.raw.x, *of_batch(model, part.batch), torch.tensor(part.numbers)))
+                    parts.append((part.raw.x, *of_batch(model, part.batch, part.fits), torch.tensor(part.numbers)))
         if not parts:
             raise DataError(f"none of the {len(order)} rows could be read.\n  fix: check the files")
         found.append([torch.cat(values).cpu() for values in zip(*parts, strict=True)])
@@ -82,45 +85,64 @@ def repairs(models: Sequence[VAE], rows: Split, order: Tensor, seed: int = 0) ->
     return Repairs(x[0], torch.stack(expected).mean(0), torch.stack(nats).mean(0), numbers[0])
 
 
-def rows_for(model: VAE) -> int:
-    """How many rows are repaired together: each becomes as many copies as it has regions."""
-    size = torch.Size(model.likelihood.spec.shape).numel()  # type: ignore[arg-type]
-    return max(1, AT_ONCE // (size * min(size, REGIONS)))
+def part_shape(raw: Batch) -> tuple[int, ...]:
+    """The shape of one row."""
+    assert isinstance(raw.x, Tensor), "named parts have no regions"
+    return tuple(raw.x.shape[1:])
 
 
-def of_batch(model: VAE, batch: Batch) -> tuple[Tensor, Tensor]:
+def regions_of(shape: tuple[int, ...]) -> int:
+    """About how many regions a row has: as many copies of it pass through the model."""
+    return min(torch.Size(shape).numel(), REGIONS) if len(shape) > 1 else shape[0]
+
+
+def of_batch(model: VAE, batch: Batch, fits: int) -> tuple[Tensor, Tensor]:
     """Expected values in the data's own units (B, *shape), and gains in nats (B, D) or (B, H, W), of prepared rows."""
     x = batch.x
     assert isinstance(x, Tensor), "named parts have no regions"
     trace = centred(model, batch)
-    before = elbo(trace)
+    before = elbo(trace)[:, None]
     if x.ndim == 2:
         columns = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
-        repaired, expected = repair(model, batch, columns, torch.zeros_like(x))
-        gains = (elbo(centred(model, repaired)).reshape(len(x), -1)) - before[:, None]
+        gains, expected = gains_of(model, batch, columns, torch.zeros_like(x), fits)
+        own = expected.diagonal(dim1=1, dim2=2)
         observed = batch.mask.bool() if isinstance(batch.mask, Tensor) else torch.ones_like(x, dtype=torch.bool)
-        own = expected.reshape(len(x), x.shape[1], -1).diagonal(dim1=1, dim2=2)
-        return model.likelihood.restore(own), torch.where(observed, gains, 0.0)
+        return model.likelihood.restore(own), torch.where(observed, gains - before, 0.0)  # a gap is no reason
     if x.ndim != 4:
         raise DataError(f"expected rows of numbers or images, got data of shape {tuple(x.shape[1:])}")
     squares, height, width = squares_of(x)
-    repaired, _ = repair(model, batch, squares, centre(trace.likelihood))
-    gains = elbo(centred(model, repaired)).reshape(len(x), 1, height, width) - before[:, None, None, None]
-    nats = torch.nn.functional.interpolate(gains, size=tuple(x.shape[2:]), mode="nearest-exact")
+    gains, _ = gains_of(model, batch, squares, centre(trace.likelihood), fits, keep=False)
+    coarse = (gains - before).reshape(len(x), 1, height, width)
+    nats = torch.nn.functional.interpolate(coarse, size=tuple(x.shape[2:]), mode="nearest-exact")
     return reconstruction(model, trace), nats[:, 0]
+
+
+def gains_of(
+    model: VAE, batch: Batch, regions: Tensor, guess: Tensor, fits: int, keep: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The ELBO with each of the R regions repaired (B, R), and what was expected of the whole rows (B, R, *shape)."""
+    gains, expected = list[Tensor](), list[Tensor]()
+    for some in torch.split(regions, max(1, fits // len(batch))):
+        repaired, found = repair(model, batch, some, guess)
+        gains.append(elbo(centred(model, repaired)).reshape(len(batch), len(some)))
+        if keep:
+            expected.append(found.reshape(len(batch), len(some), *found.shape[1:]))
+    return torch.cat(gains, 1), torch.cat(expected, 1) if keep else guess
 
 
 def repair(model: VAE, batch: Batch, regions: Tensor, guess: Tensor) -> tuple[Batch, Tensor]:
     """Every row with each of the R regions (R, *shape) as expected, (B·R, ...); and what was expected of the whole.
 
-    The encoder sees a guess (B, *shape) in the place of the hidden region.
+    The encoder sees a guess in the place of the region: first `guess` (B, *shape), then what came of that.
     """
     count = len(regions)
     many = cut(batch, torch.arange(len(batch), device=regions.device).repeat_interleave(count))
     hidden = regions.repeat(len(batch), *[1] * (regions.ndim - 1))
     assert isinstance(many.x, Tensor)
-    guessed = torch.where(hidden, guess.repeat_interleave(count, 0).to(many.x.dtype), many.x)
-    expected = centre(centred(model, replace(many, x=guessed)).likelihood)
+    expected = guess.repeat_interleave(count, 0)
+    for _ in range(PASSES):
+        guessed = torch.where(hidden, expected.to(many.x.dtype), many.x)
+        expected = centre(centred(model, replace(many, x=guessed)).likelihood)
     return replace(many, x=torch.where(hidden, expected.to(many.x.dtype), many.x)), expected
 
 

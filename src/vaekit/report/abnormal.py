@@ -17,7 +17,7 @@ from vaekit.tasks.attribute import Attribution, attribute
 from vaekit.tasks.detect import Detection, detect
 
 MOST = 2000  # examples that are scored
-LISTED = 8  # rows of a table that are shown, most and least abnormal each
+LISTED, SHOWN = 8, 3  # rows of a table that are shown, most and least abnormal each; columns of each
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Judged:
 
 def judge(run: Run, data: object, split: str, across: int, total: int) -> Judged:
     """Score some examples, and look at both ends; `across` of each. Raises as `detect` does."""
-    found = detect(run, data, split, n=min(MOST, total))  # type: ignore[arg-type]
+    found = detect(run, data, split, n=min(MOST, total), reasons=0)  # type: ignore[arg-type]
     order = found.most(found.n)
     count = min(across, max(1, found.n // 2))
     ends = [found.numbers[order[:count]], found.numbers[order.flip(0)[:count]]]
@@ -56,8 +56,9 @@ def section(judged: Judged, easel: Easel) -> Section:
                 (judged.least, "most normal", "The most normal"),
             )
         ]
-    elif found.reasons is not None:
-        tables = (listed(found, "The most abnormal rows", True), listed(found, "The most normal rows", False))
+    elif judged.most.nats.ndim == 2:
+        ends = ((judged.most, "The most abnormal rows"), (judged.least, "The most normal rows"))
+        tables = tuple(listed(found, part, title) for part, title in ends)
     return Section("abnormal", "Abnormal examples", lead(found), tuple(plates), tables, remarks=found.notes)
 
 
@@ -80,9 +81,10 @@ def axis(found: Detection) -> str:
 def groups(found: Detection) -> tuple[Tensor, dict[str, Tensor]]:
     """The scores of the normal rows, and those of the examples: by their labels where these say what is abnormal."""
     truth = found.truth
-    if truth is None or truth.all() or not truth.any():
+    if truth is None or found.ranking() is None:
         return found.calibration, {"examples": found.scores}
-    return found.calibration, {"normal by label": found.scores[~truth], "abnormal by label": found.scores[truth]}
+    kinds = {"normal by label": found.scores[truth == 0], "abnormal by label": found.scores[truth == 1]}
+    return found.calibration, kinds
 
 
 def curves(order: Ranking) -> list[Panel]:
@@ -121,19 +123,18 @@ def strips(found: Attribution, easel: Easel, which: str) -> list[Panel]:
     ]
 
 
-def listed(found: Detection, title: str, most: bool) -> Table:
-    """Rows of a table, and the columns that make them so."""
-    reasons, names = found.reasons, found.spec.names or tuple(f"x{i}" for i in range(found.spec.dimensions))
-    assert reasons is not None, "rows of a table have reasons"
-    order = found.most(found.n)
+def listed(found: Detection, part: Attribution, title: str) -> Table:
+    """Rows of a table, and the columns that cost them most."""
+    names = found.spec.names or tuple(f"x{i}" for i in range(found.spec.dimensions))
+    place = {name: position for position, name in enumerate(found.verdicts.ids)}
+    gains, columns = part.nats.topk(min(SHOWN, part.nats.shape[1]), dim=1)
     body = []
-    for position in (order if most else order.flip(0))[:LISTED].tolist():
-        parts = [
-            f"{names[int(reasons.column[position, k])]} is {reasons.value[position, k]:.4g}, expected "
-            f"{reasons.expected[position, k]:.4g} ({reasons.nats[position, k]:.1f} nats)"
-            for k in range(reasons.column.shape[1])
-            if reasons.column[position, k] >= 0
+    for i, name in enumerate(part.ids[:LISTED]):
+        why = [
+            f"{names[column]} is {part.inputs[i, column]:.4g}, expected {part.expected[i, column]:.4g} ({gain:.1f} nats)"
+            for column, gain in zip(columns[i].tolist(), gains[i].tolist(), strict=True)
+            if gain > 0
         ]
-        score = f"{found.scores[position]:.4g}, p = {found.p_values[position]:.2g}"
-        body.append(Row(f"row {found.verdicts.ids[position]}", score, "; ".join(parts)))
+        score = f"{found.scores[place[name]]:.4g}, p = {found.p_values[place[name]]:.2g}"
+        body.append(Row(name, score, "; ".join(why) or "nothing to repair"))
     return Table(title, tuple(body))

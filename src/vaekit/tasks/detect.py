@@ -15,7 +15,7 @@ from vaekit.core import DataSpec
 from vaekit.errors import ConfigError, DataError
 from vaekit.metrics.abnormality import Recipe, parse
 from vaekit.metrics.conformal import check_level, discoveries, threshold
-from vaekit.metrics.detector import Detector, Scored, needs_codes
+from vaekit.metrics.detector import Detector, Scored
 from vaekit.metrics.prepare import Split
 from vaekit.metrics.ranking import Ranking, ranking
 from vaekit.metrics.reasons import Reasons
@@ -25,7 +25,7 @@ from vaekit.tasks.records import plain, write
 from vaekit.tasks.rows import Chosen, Progress, chosen, device_for
 from vaekit.tasks.verdicts import Verdicts, check_suffix, columns_of, to_table
 
-FOR_ROWS, FOR_LEVELS, FOR_OTHERS = "exemplar+error", "complexity|code_length", "elbo"  # see benchmarks/anomaly
+FOR_ROWS, FOR_LEVELS, FOR_OTHERS = "exemplar+error", "complexity|code_length|elbo", "elbo"  # see benchmarks/anomaly
 LEVEL = 0.05  # share of normal rows that are called abnormal, where nothing else is asked for
 REASONS = 3  # columns that are named for each row of a table
 
@@ -114,15 +114,15 @@ class Detection:
 
     @property
     def truth(self) -> Tensor | None:
-        """Which rows are abnormal by their labels, where it is known which class is normal, (n,) of booleans."""
+        """What rows are by their labels, where it is known which class is normal: 1 abnormal, 0 normal, −1 unknown, (n,)."""
         if self.normal not in self.classes or self.verdicts.labels is None:
             return None
-        return self.verdicts.labels != self.classes.index(str(self.normal))
+        return truth_of(self.verdicts.labels, self.classes.index(str(self.normal)))
 
     def ranking(self) -> Ranking | None:
         """ROC and precision-recall curves, where labels say what is abnormal, and there are rows of both kinds."""
         truth = self.truth
-        return None if truth is None or truth.all() or not truth.any() else ranking(self.scores, truth)
+        return None if truth is None else ranked(self.scores, truth)
 
     def most(self, n: int) -> Tensor:
         """The positions of the n most abnormal rows, the most abnormal first."""
@@ -237,6 +237,18 @@ def explained(detector: Detector, rows: Split, numbers: Tensor, abnormal: Tensor
     return empty.put(positions, detector.reasons(rows, numbers[positions], k)) if len(positions) else empty
 
 
+def truth_of(labels: Tensor, normal: int) -> Tensor:
+    """1 where a label is another than the normal one, 0 where it is that, −1 where there is none, (n,)."""
+    return torch.where(labels < 0, -1, (labels != normal).long())
+
+
+def ranked(scores: Tensor, truth: Tensor) -> Ranking | None:
+    """The curves of the rows whose truth is known; None unless there are rows of both kinds."""
+    known = truth >= 0
+    abnormal = truth[known] == 1
+    return None if abnormal.all() or not abnormal.any() else ranking(scores[known], abnormal)
+
+
 def several(run: Run | Sequence[Run]) -> list[Run]:
     """One run or some, as a list. Raises `ConfigError` for none."""
     runs = [run] if isinstance(run, Run) else list(run)
@@ -267,19 +279,23 @@ def detector_of(
     for one in runs:
         device_for(one)
     found = [calibrated(one, recipe.names, samples, seed, progress) for one in runs]
-    if any((len(one), one.source) != (len(found[0]), found[0].source) for one in found):
+    if any((one.rows, one.contamination) != (found[0].rows, found[0].contamination) for one in found):
         raise DataError(
-            f"the runs are calibrated on different rows: {', '.join(f'{one.source} ({len(one)})' for one in found)}.\n"
-            "  fix: vaekit calibrate each of them with the same --data"
+            f"the runs are calibrated differently: {', '.join(f'{one.source} ({len(one)} rows)' for one in found)}.\n"
+            "  fix: vaekit calibrate each of them with the same --data and --contamination"
         )
-    parts = torch.stack([one.of(recipe.names) for one in found]).mean(0)
-    codes = [one.codes if needs_codes(recipe.names) else None for one in found]
-    detector = Detector([one.model for one in runs], recipe, codes, parts, samples, seed)
-    kept = 1 - found[0].contamination
-    if kept < 1:
-        order = detector.calibration.argsort(stable=True)[: max(1, round(len(parts) * kept))]
-        detector = Detector(detector.models, recipe, codes, parts[order], samples, seed)
-    return detector, found
+    normal, reference = zip(*(one.of(recipe.names) for one in found), strict=True)
+    scales = [one for one in reference if one is not None]
+    detector = Detector(
+        models=[one.model for one in runs],
+        recipe=recipe,
+        codes=[one.codes for one in found],
+        normal=torch.stack(normal).mean(0),
+        reference=torch.stack(scales).mean(0) if len(scales) == len(runs) else None,
+        samples=samples,
+        seed=seed,
+    )
+    return detector.without(found[0].contamination), found
 
 
 def notes_on(detector: Detector, found: Calibration, asked: Asked, n: int, same: bool) -> tuple[str, ...]:

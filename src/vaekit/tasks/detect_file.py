@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,18 +16,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import vaekit
 from vaekit.data.resident import ResidentRows, has_gaps
 from vaekit.data.streams import Piece, TableStream
-from vaekit.errors import RunError
+from vaekit.errors import ConfigError, RunError
 from vaekit.metrics.abnormality import parse
 from vaekit.metrics.conformal import cutoff, threshold
-from vaekit.metrics.detector import Detector
+from vaekit.metrics.detector import Detector, digest
+from vaekit.metrics.ranking import Ranking
 from vaekit.run import Run
-from vaekit.tasks.calibrate import Calibration
-from vaekit.tasks.detect import LEVEL, REASONS, Asked, default_score, detector_of, explained, notes_on, several
+from vaekit.tasks.detect import (
+    LEVEL,
+    REASONS,
+    Asked,
+    default_score,
+    detector_of,
+    explained,
+    notes_on,
+    ranked,
+    several,
+)
+from vaekit.tasks.lock import alone
+from vaekit.tasks.records import plain
 from vaekit.tasks.verdicts import Verdicts, arrow_table, check_suffix, columns_of, parquet
 
 PIECE = 65_536  # rows
+REASONS_OF = ("column", "value", "expected", "nats")
 FractionDone = Callable[[int, float], None]  # rows done, and the share of the file
 
 
@@ -55,7 +68,8 @@ class FileDetection:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
+        values: dict[str, Any] = plain(self)
+        return values
 
 
 def detect_file(
@@ -91,19 +105,25 @@ def detect_file(
     out = Path(out)
     check_suffix(out.suffix)
     runs = several(run)
+    if runs[0].spec.context:
+        raise ConfigError("a run with a context is not scored in pieces.\n  fix: vaekit.detect(run, data)")
     recipe = parse(score or default_score(runs))
     detector, calibrations = detector_of(runs, recipe, samples, seed)
-    parts = Parts(out, key_of(runs, calibrations, Path(data), detector, reasons, asked.highest))
-    first = parts.open()
-    stream = TableStream(data, runs[0].preparation, runs[0].spec, PIECE, start=first)
-    done = first
-    for piece in ahead(stream):
-        parts.add(judged(detector, runs[0], piece, reasons, asked.highest), done, len(piece.x))
-        done += len(piece.x)
-        if progress is not None:
-            progress(done, stream.fraction)
-    at_most = cutoff(parts.p_values(), fdr) if fdr is not None else level
-    abnormal = parts.finish(at_most)
+    stream = TableStream(
+        data, runs[0].preparation, runs[0].spec, PIECE
+    )  # refuses what is wrong, before anything is touched
+    parts = Parts(out, key_of(detector, Path(data), reasons, asked.highest))
+    with parts.alone():
+        first = done = parts.open()
+        stream.start = first
+        for piece in ahead(stream):
+            parts.add(judged(detector, runs[0], piece, reasons, asked.highest), done, len(piece.x))
+            done += len(piece.x)
+            if progress is not None:
+                progress(done, stream.fraction)
+        at_most = cutoff(parts.p_values(), fdr) if fdr is not None else level
+        order = parts.ranking(runs[0].preparation.normal)
+        abnormal = parts.finish(at_most)
     return FileDetection(
         run=runs[0].name,
         dataset=Path(data).name,
@@ -118,6 +138,8 @@ def detect_file(
         calibrated_on=calibrations[0].source,
         calibration_rows=len(detector.calibration),
         resumed_at=first,
+        auroc=None if order is None else order.auroc,
+        normal=runs[0].preparation.normal,
         notes=notes_on(detector, calibrations[0], asked, done, False),
     )
 
@@ -134,50 +156,47 @@ def judged(detector: Detector, run: Run, piece: Piece, reasons: int, level: floa
     return arrow_table(columns_of(verdicts, split, run.spec, run.spec.classes))
 
 
-def key_of(
-    runs: Sequence[Run], calibrations: Sequence[Calibration], data: Path, detector: Detector, reasons: int, level: float
-) -> str:
-    """What must be the same for a detection to go on: the weights, the calibration, the options, and the file."""
-    total = hashlib.sha256()
-    for run in runs:
-        for value in run.model.state_dict().values():
-            total.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    for calibration in calibrations:
-        total.update(calibration.parts.numpy().tobytes())
-    try:
-        stat = data.expanduser().stat()
-    except OSError:
-        return ""  # the stream says in words what is wrong with the file
-    options = (str(detector.recipe), level, detector.samples, detector.seed, reasons, PIECE)
-    total.update(repr((options, str(data.expanduser().absolute()), stat.st_size, stat.st_mtime_ns)).encode())
-    return total.hexdigest()
+def key_of(detector: Detector, data: Path, reasons: int, highest: float) -> str:
+    """What must be the same for a detection to go on: the weights, what is compared with, the options, and the file."""
+    stat = data.expanduser().stat()
+    codes = [value for known in detector.codes if known is not None for value in vars(known).values()]
+    options = (str(detector.recipe), detector.samples, detector.seed, reasons, highest, PIECE, vaekit.__version__)
+    file = (str(data.expanduser().absolute()), stat.st_size, stat.st_mtime_ns)
+    specs = [model.likelihood.spec for model in detector.models]
+    return digest(*detector.models, *specs, detector.normal, detector.reference, *codes, options, file)
 
 
 class Parts:
-    """The finished pieces of a detection: a folder beside the table that they become, each of them written atomically."""
+    """The finished pieces of a detection, in a folder beside the table that they become."""
 
     def __init__(self, out: Path, key: str) -> None:
         self.out, self.key = out, key
-        self.folder = out.with_name(f".{out.name}.parts")
+        self.folder = out.with_name(f".{out.name}.{key[:12]}.parts")
         self.index: list[int] = []  # rows of each piece
 
-    def open(self) -> int:
-        """The rows that are done already, of a detection with the same key; anything else is cleared away."""
-        state = self.folder / "state.json"
-        try:
-            record = json.loads(state.read_text(encoding="utf-8"))
-            if record["key"] == self.key:
-                self.index = [int(rows) for rows in record["rows"]]
-                return sum(self.index)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder; it goes if nothing is in it in the end. Raises `RunError` where another process has it."""
         with writable(self.out):
-            self.folder.mkdir(parents=True)
-        return 0
+            self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with alone(self.folder, "scored"):
+                yield
+        finally:
+            if not self.index:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def open(self) -> int:
+        """The rows that are done already."""
+        try:
+            record = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            self.index = [int(rows) for rows in record["rows"]] if record["key"] == self.key else []
+        except (OSError, ValueError, KeyError, TypeError):
+            self.index = []
+        return sum(self.index)
 
     def add(self, table: Any, first: int, rows: int) -> None:
-        """Keep a piece; the list of pieces is written after it, so that it never names one that is not there."""
+        """Keep a piece; the list of pieces is replaced after it, so that it never names one that is not whole."""
         assert first == sum(self.index), "pieces come one after the other"
         with writable(self.out):
             parquet().write_table(table, self.place(len(self.index)), compression="none")
@@ -196,6 +215,16 @@ class Parts:
             column = parquet().read_table(self.place(number), columns=["p_value"]).column(0)
             yield torch.from_numpy(column.to_numpy().copy())
 
+    def ranking(self, normal: str | None) -> Ranking | None:
+        """How well the scores tell apart what labels do; None without labels, or where they are of one kind."""
+        if normal is None or not self.index or "label" not in parquet().read_schema(self.place(0)).names:
+            return None
+        tables = [parquet().read_table(self.place(i), columns=["label", "score"]) for i in range(len(self.index))]
+        labels = [label for table in tables for label in table.column("label").to_pylist()]
+        truth = torch.tensor([-1 if not label else int(label != normal) for label in labels])
+        scores = [torch.from_numpy(table.column("score").to_numpy().copy()) for table in tables]
+        return ranked(torch.cat(scores), truth)
+
     def finish(self, at_most: float) -> int:
         """Join the pieces to the table, rows with p-values up to `at_most` as abnormal; returns how many those are."""
         temporary, abnormal = self.folder / f"whole{self.out.suffix}", 0
@@ -210,7 +239,7 @@ class Parts:
             if writer is not None:
                 writer.close()
                 os.replace(temporary, self.out)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.index = []
         return abnormal
 
 
@@ -226,6 +255,8 @@ def settled(table: Any, at_most: float) -> tuple[Any, int]:
             column = pyarrow.array(abnormal.astype(np.int8))
         elif pyarrow.types.is_dictionary(column.type):
             column = compute.cast(column, pyarrow.string())
+        if name.rpartition("_")[0] in REASONS_OF:  # of rows that are abnormal after all
+            column = compute.if_else(pyarrow.array(abnormal), column, pyarrow.scalar(None, column.type))
         table = table.set_column(number, name, column)
     return table, int(abnormal.sum())
 

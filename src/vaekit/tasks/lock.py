@@ -16,7 +16,7 @@ LOCK = "lock"
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path, doing: str = "trained") -> Iterator[None]:
     """Hold the directory for the block. The lock goes with the process, however that ends; the empty file stays.
 
     Raises `RunError` if another training holds it (two that write the same checkpoints would ruin each other's), or if
@@ -32,9 +32,13 @@ def alone(directory: Path) -> Iterator[None]:
             hold(file)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                another = (
+                    f"begin another run from its weights: --init-from {directory}"
+                    if doing == "trained"
+                    else "another -o"
+                )
                 raise RunError(
-                    f"{directory}: is being trained by another process.\n"
-                    f"  fix: wait for it, or begin another run from its weights: --init-from {directory}"
+                    f"{directory}: is being {doing} by another process.\n  fix: wait for it, or {another}"
                 ) from None
             # A file system without locks (some that are mounted from a network): as before there were any.
         yield
