@@ -20,7 +20,7 @@ from vaekit.data.dataset import Dataset, Preparation
 from vaekit.data.resident import ResidentRows
 from vaekit.data.values import prepare
 from vaekit.engine.fit import fit
-from vaekit.errors import ConfigError, MissingExtraError
+from vaekit.errors import ConfigError, DataError, MissingExtraError
 from vaekit.metrics.abnormality import parse
 from vaekit.metrics.conformal import discoveries, threshold
 from vaekit.metrics.detector import Detector, codes_of, others, scan
@@ -291,7 +291,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
 
 def place_and_unit(rows: Array) -> tuple[Array, Array]:
-    """The mean and the deviation of each column, one for constant columns, (d,) each, in double precision."""
+    """The mean and the deviation of each column, one for constant columns, (d,) each. Raises `DataError` for huge values."""
     with np.errstate(over="ignore"):  # what does not fit is refused in words
         place, unit = rows.mean(0), rows.std(0)
+    if not np.isfinite(unit).all():
+        column = int(np.flatnonzero(~np.isfinite(unit))[0])
+        largest = np.abs(rows[:, column]).max()
+        raise DataError(f"X: expected finite numbers that can be squared, got {largest:.3g} in column {column}")
     return place, np.where(unit > 0, unit, 1.0)
