@@ -12,6 +12,7 @@
 #                          benchmarks/throughput/requirements.txt in it, without which only PyTorch loops stand beside
 #   make bench-conditions  MNIST given its labels: bounds, obedience, variety, augmentation (half an hour)
 #   make bench-anomaly     detection: tables beside PyOD's detectors, images, reasons, large files (two hours)
+#   make bench-tuning      the search beside a random one (half an hour)
 #   make bench-images      a folder of 50,000 JPEGs: images per second and memory
 #
 # The data sets are looked for in VAEKIT_DATA; CIFAR is the folder with *train*.npz and *test*.npz.
@@ -27,7 +28,7 @@ STAMP := $(VENV)/.installed
 CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions bench-anomaly
+.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions bench-anomaly bench-tuning
 
 install: $(STAMP)
 
@@ -77,6 +78,9 @@ bench-anomaly: install
 	$(BIN)/python benchmarks/anomaly/images.py strangers
 	$(BIN)/python benchmarks/anomaly/reasons.py
 	$(BIN)/python benchmarks/anomaly/speed.py
+
+bench-tuning: install
+	$(BIN)/python benchmarks/tuning/run.py --time 5m --seeds 3
 
 bench-images: install
 	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json
