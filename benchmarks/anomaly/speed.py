@@ -28,17 +28,22 @@ import vaekit
 
 COLUMNS = 32
 CHILD = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 import vaekit
 from vaekit.tasks.detect_file import detect_file
 run, data, out, score, reasons = sys.argv[1:]
+
+def highest():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
 run = vaekit.load(run)
 detect_file(run, sys.argv[2] + ".warm.parquet", out, score=score, reasons=int(reasons))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = highest()
 begin = time.perf_counter()
 found = detect_file(run, data, out, score=score, reasons=int(reasons))
 took = time.perf_counter() - begin
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+after = highest()
 print(json.dumps({"rows_per_second": found.n / took, "seconds": took, "before_mib": before, "peak_mib": after}))
 """
 

@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 import vaekit
 from vaekit.schedules import seconds
-from vaekit.tasks.tune import Sampler
+from vaekit.tasks.study import Sampler
 
 HERE = Path(__file__).parent
 

@@ -24,6 +24,8 @@ QUICK = {  # what takes long on a page, and the same made short
         'vaekit.train("table-anomaly", data="table.csv", overrides=["train.epochs=1"])'
     ),
     'overrides=["data.label=state"': 'overrides=["train.epochs=1", "data.label=state"',
+    'vaekit.tune("digits", trials=10': 'vaekit.tune("digits", trials=2, overrides=["train.epochs=1"]',
+    "VariationalAutoencoder(random_state=0), grid": "VariationalAutoencoder(max_epochs=1, random_state=0), grid",
     "AnomalyDetector(": "AnomalyDetector(steps=20, n_models=1, ",
     "PyODDetector(": "PyODDetector(steps=20, n_models=1, ",
 }
@@ -52,6 +54,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
     for name in ("table", "new", "normal", "gaps"):
         write_csv(tmp_path / f"{name}.csv", random, gaps=name == "gaps")
+    for page in PAGES:
+        for name, text in re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+            (tmp_path / name).write_text(text, encoding="utf-8")
     np.save(tmp_path / "table.npy", random.normal(size=(80, 5)).astype(np.float32))
     (tmp_path / "cifar").mkdir()
     for part, count in (("train", 60), ("test", 10)):
@@ -97,6 +102,9 @@ def run(line: str) -> None:
     assert words[0] == "vaekit", f"an unknown command is documented: {line}"
     if words[1] == "train" and "--resume" not in words:
         words += ["--set", "train.epochs=1", "--set", "data.validation=8"]
+    if words[1] == "tune":
+        assert {"--trials", "--time"} & set(words), f"a search without an end is documented: {line}"
+        words += ["--trials", "2", "--set", "train.epochs=1"]
     if words[1] == "evaluate":
         words += ["--samples", "3", "--limit", "10"]
     with pytest.raises(SystemExit) as ended:
@@ -139,7 +147,7 @@ def test_the_table_of_commands_is_complete(capsys: pytest.CaptureFixture[str]) -
         "decode",
         "report",
     }
-    assert known | {"compare", "detect", "calibrate", "doctor", "list", "show", "init", "cite"} <= documented
+    assert known | {"compare", "detect", "calibrate", "tune", "doctor", "list", "show", "init", "cite"} <= documented
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)

@@ -122,6 +122,7 @@ def in_pieces(runs: Sequence[Run], data: str, out: Path, settings: dict[str, Any
         screen.note(remark)
     if not silent:
         verdict(found)
+        screen.show(most_abnormal([(one.id, one.score, one.p_value, one.because) for one in found.most], True))
         screen.say(f"wrote {found.path}")
     return found.as_dict()
 
@@ -165,7 +166,7 @@ def verdict(found: Detection | FileDetection) -> None:
     rule = (
         f"at a false discovery rate of {found.fdr:g} (Benjamini and Hochberg)"
         if found.fdr is not None
-        else f"at a level of {found.level:g}: so many of the normal rows are called abnormal, too"
+        else f"at a level of {found.level:g}: about that share of normal rows is called abnormal, too"
     )
     screen.say(f"  {rule}")
     screen.say(f"  compared with {found.calibration_rows:,} normal rows: {found.calibrated_on}")
@@ -176,16 +177,23 @@ def verdict(found: Detection | FileDetection) -> None:
 def listed(found: Detection) -> object:
     """The most abnormal rows, and why."""
     names = found.spec.names or tuple(f"x{i}" for i in range(found.spec.dimensions))
-    made = screen.table(
-        "most abnormal", "score", "p-value", *(["because"] if found.reasons else []), right=["score", "p-value"]
-    )
+    rows = []
     for position in found.most(SHOWN).tolist():
-        row = [found.verdicts.ids[position], f"{found.scores[position]:.4g}", f"{found.p_values[position]:.2g}"]
-        if found.reasons is not None:
-            why, column = found.reasons, int(found.reasons.column[position, 0])
-            value, expected = why.value[position, 0], why.expected[position, 0]
-            row.append(f"{names[column]} is {value:.4g}, expected {expected:.4g}" if column >= 0 else "")
-        made.add_row(*(Text(str(cell)) for cell in row))
+        because = ""
+        if found.reasons is not None and (column := int(found.reasons.column[position, 0])) >= 0:
+            value, expected = found.reasons.value[position, 0], found.reasons.expected[position, 0]
+            because = f"{names[column]} is {value:.4g}, expected {expected:.4g}"
+        rows.append(
+            (str(found.verdicts.ids[position]), float(found.scores[position]), float(found.p_values[position]), because)
+        )
+    return most_abnormal(rows, found.reasons is not None)
+
+
+def most_abnormal(rows: Sequence[tuple[str, float, float, str]], reasons: bool) -> object:
+    """A table of ids, scores, p-values and reasons."""
+    made = screen.table("most abnormal", "score", "p-value", *(["because"] * reasons), right=["score", "p-value"])
+    for name, score, p, because in rows:
+        made.add_row(*(Text(cell) for cell in [name, f"{score:.4g}", f"{p:.2g}", *([because] * reasons)]))
     return made
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 2.0  # between lines in a log, at the least
 LINE_FRACTION = 0.05  # of training between them, or
 QUIET_SECONDS = 60.0  # so much time
-COLUMNS = f"{'epoch':>6} {'done':>5} {'time left':>9} {'images/s':>9} {'train':>11}  {'held-out':<19}"
+COLUMNS = f"{'epoch':>6} {'done':>5} {'time left':>9} {'rows/s':>9} {'train':>11}  {'held-out':<19}"
 
 Heard = Callable[[], None]
 
@@ -127,7 +127,7 @@ class TrainingDisplay:
             Text(f"epoch {epoch}", style="bold"),
             ProgressBar(total=1.0, completed=self.fraction, width=max(10, min(40, screen.err().width - 48))),
             f"{self.fraction:.0%}",
-            f"{speed:,.0f} images/s",
+            f"{speed:,.0f} rows/s",
             Text(f"{left} left", style="cyan"),
         )
         return made

@@ -101,7 +101,14 @@ def ended(run: Run, path: Path) -> None:
         )
     elif run.info.reason != "interrupted":
         name = shlex.quote(str(path))
-        screen.commands("next", [f"vaekit evaluate {name}", f"vaekit generate {name} -n 64", f"vaekit report {name}"])
+        screen.commands("next", [f"vaekit {command.format(name)}" for command in following(run)])
+
+
+def following(run: Run) -> list[str]:
+    """What one does with such a run: a table is scored, anything else is drawn from."""
+    if run.preparation.names or run.name.endswith("-anomaly"):
+        return ["detect {} --data PATH", "evaluate {}", "report {}"]
+    return ["evaluate {}", "generate {} -n 64", "report {}"]
 
 
 def best_line(history: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from vaekit.cli.options import Force, Json, Seed, option
 from vaekit.cli.training import Data, DataDir, Quiet, Settings, checked, recipes_like
 
 if TYPE_CHECKING:
-    from vaekit.tasks.tune import Sampler, TrialRecord, Tuned
+    from vaekit.tasks.study import Sampler, TrialRecord, Tuned
 
 What = Annotated[
     str,

@@ -17,7 +17,7 @@ from vaekit.report.blocks import Caption, Page, Plate, Row, Section, Table, Tile
 from vaekit.report.charts import HEIGHT, WIDTH
 from vaekit.report.embed import THEMED, chart_panel
 from vaekit.report.page import check_extras, to_html
-from vaekit.tasks.tune import TrialRecord, Tuned
+from vaekit.tasks.study import TrialRecord, Tuned
 
 NAME = "tuning.html"
 MOST_SLICES = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,8 +41,19 @@ from vaekit.tasks.records import plain
 from vaekit.tasks.verdicts import Verdicts, arrow_table, check_suffix, columns_of, parquet
 
 PIECE = 65_536  # rows
+SHOWN = 10  # most abnormal rows
 REASONS_OF = ("column", "value", "expected", "nats")
 FractionDone = Callable[[int, float], None]  # rows done, and the share of the file
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """One of the most abnormal rows of a file."""
+
+    id: str
+    score: float
+    p_value: float
+    because: str  # its first reason; empty where it is not abnormal
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ class FileDetection:
     calibrated_on: str
     calibration_rows: int
     resumed_at: int  # rows that an earlier call had done
+    most: tuple[Extreme, ...] = ()  # the most abnormal rows, the most abnormal first
     auroc: float | None = None  # where labels say what is abnormal
     normal: str | None = None
     notes: tuple[str, ...] = ()
@@ -122,7 +134,7 @@ def detect_file(
             if progress is not None:
                 progress(done, stream.fraction)
         at_most = cutoff(parts.p_values(), fdr) if fdr is not None else level
-        order = parts.ranking(runs[0].preparation.normal)
+        order, most = parts.ranking(runs[0].preparation.normal), parts.most()
         abnormal = parts.finish(at_most)
     return FileDetection(
         run=runs[0].name,
@@ -138,6 +150,7 @@ def detect_file(
         calibrated_on=calibrations[0].source,
         calibration_rows=len(detector.calibration),
         resumed_at=first,
+        most=most,
         auroc=None if order is None else order.auroc,
         normal=runs[0].preparation.normal,
         notes=notes_on(detector, calibrations[0], asked, done, False),
@@ -225,6 +238,15 @@ class Parts:
         scores = [torch.from_numpy(table.column("score").to_numpy().copy()) for table in tables]
         return ranked(torch.cat(scores), truth)
 
+    def most(self) -> tuple[Extreme, ...]:
+        """The rows with the highest scores of all pieces."""
+        found: list[Extreme] = []
+        for number in range(len(self.index)):
+            table = parquet().read_table(self.place(number))
+            highest = np.argsort(-table.column("score").to_numpy(), kind="stable")[:SHOWN]
+            found += [extreme(row) for row in table.take(highest).to_pylist()]
+        return tuple(sorted(found, key=lambda one: -one.score)[:SHOWN])
+
     def finish(self, at_most: float) -> int:
         """Join the pieces to the table, rows with p-values up to `at_most` as abnormal; returns how many those are."""
         temporary, abnormal = self.folder / f"whole{self.out.suffix}", 0
@@ -241,6 +263,14 @@ class Parts:
                 os.replace(temporary, self.out)
         self.index = []
         return abnormal
+
+
+def extreme(row: Mapping[str, Any]) -> Extreme:
+    """A line of the table of verdicts, in short."""
+    because = ""
+    if row.get("column_1") and row["value_1"] is not None:
+        because = f"{row['column_1']} is {row['value_1']:.4g}, expected {row['expected_1']:.4g}"
+    return Extreme(str(row["id"]), row["score"], row["p_value"], because)
 
 
 def settled(table: Any, at_most: float) -> tuple[Any, int]:
