@@ -35,7 +35,7 @@ def main(folder: str) -> None:
 
 def draw_defects(run: vaekit.Run, photos: Path) -> None:
     """The most abnormal images over what was expected of them, and where they surprise."""
-    most = vaekit.detect(run, photos, score="elbo")
+    most = vaekit.detect(run, photos)
     found = vaekit.attribute(run, photos, indices=most.numbers[most.most(SHOWN)].tolist())
     window = Window.of(run.spec, found.inputs, found.expected)
     heat, coloured = overlay(found.inputs, found.nats, run.spec, window)
@@ -61,7 +61,8 @@ def draw_scores(found: Detection) -> None:
     axis.set_ylim(0, 58)
     axis.text(found.threshold + 0.06, 56, "threshold: p = 0.05", va="top")
     p = f"(1 + {beyond}) / {len(normal) + 1} = {found.p_values[one]:.4f}"
-    text = f"hour {one}: {beyond} normal rows\nscore as high, so\np = {p}"
+    rows_score = "1 normal row\nscores" if beyond == 1 else f"{beyond} normal rows\nscore"
+    text = f"hour {one}: {rows_score} as high, so\np = {p}"
     axis.annotate(text, (scores[one], 2.6), (scores[one] + 0.15, 18), arrowprops={"arrowstyle": "->"})
     axis.set(xlabel=f"score {found.score} (high is abnormal)", ylabel="rows", xlim=(-2.2, 5.4))
     axis.spines[["top", "right"]].set_visible(False)
@@ -74,16 +75,16 @@ def draw_reasons(run: vaekit.Run, data: Path) -> None:
     """What each column of two rows costs."""
     from matplotlib import pyplot
 
-    found = vaekit.attribute(run, data, indices=[150, 300])
+    found = vaekit.attribute(run, data, indices=[0, 300])
     figure, axes = pyplot.subplots(1, 2, figsize=(8, 2.4), dpi=110, layout="constrained", sharex=True)
-    for number, (axis, hour) in enumerate(zip(axes, (150, 300), strict=True)):
+    for number, (axis, hour) in enumerate(zip(axes, (0, 300), strict=True)):
         nats = found.nats[number].tolist()
         places = list(range(len(nats)))
         axis.barh(places, nats, color=[RED if value > 5 else BLUE for value in nats])
         axis.set_yticks(places, run.spec.names)
         axis.invert_yaxis()
         axis.axvline(0, color="black", lw=0.8)
-        axis.set_xlim(-1, 24)
+        axis.set_xlim(-1.5, 26)
         for place, value, is_, would in zip(
             places, nats, found.inputs[number].tolist(), found.expected[number].tolist(), strict=True
         ):

@@ -33,4 +33,6 @@ def test_mistakes_are_named(images: Path, tmp_path: Path) -> None:
     refused(invoke(*search(images, tmp_path / "s", "--time", "soon")), "--time")
     refused(invoke("tune", "digit", "--trials", "2", "--out", tmp_path / "s"), "digits")
     (tmp_path / "space.yaml").write_text("train.lrr: {float: [1, 2]}\n")
-    refused(invoke(*search(images, tmp_path / "t", "--trials", "2", "--space", str(tmp_path / "space.yaml"))), "train.lr")
+    refused(
+        invoke(*search(images, tmp_path / "t", "--trials", "2", "--space", str(tmp_path / "space.yaml"))), "train.lr"
+    )

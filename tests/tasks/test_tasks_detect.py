@@ -335,3 +335,18 @@ def test_defects_of_images_are_found_and_shown(blobs: Run) -> None:
 def test_scores_of_levels_are_refused_elsewhere(loaded: Run) -> None:
     with pytest.raises(DataError, match="images with levels"):
         vaekit.detect(loaded, score="complexity")
+
+
+def test_one_process_at_a_time_writes_a_table(run: Path, tmp_path: Path) -> None:
+    """The one that is refused leaves the other's pieces alone."""
+    plant(60, 8).to_csv(tmp_path / "new.csv", index=False)
+    loaded = vaekit.load(run)
+    met = []
+
+    def meanwhile(rows: int, share: float) -> None:
+        with pytest.raises(RunError, match="by another process"):
+            detect_file(loaded, tmp_path / "new.csv", tmp_path / "out.csv", score="elbo")
+        met.append(rows)
+
+    made = detect_file(loaded, tmp_path / "new.csv", tmp_path / "out.csv", progress=meanwhile)
+    assert met == [60] and made.n == 60 == len(pd.read_csv(tmp_path / "out.csv")) and not list(tmp_path.glob(".*"))

@@ -212,3 +212,33 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         tune("digits", trials=1, metric="elbo_nat", out=tmp_path)
     with pytest.raises(ConfigError, match="tpe or random"):
         tune("digits", trials=1, sampler="grid", out=tmp_path)  # type: ignore[arg-type]
+
+
+def test_an_interruption_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a trial is meant for the search, and the trial is not taken for a whole one."""
+    from vaekit.tasks import tune as module
+
+    def stopped(*args: Any, hooks: Any, **options: Any) -> Any:
+        sent = []
+
+        def stop(event: Any) -> None:
+            if not sent:
+                sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+        with pytest.warns(UserWarning, match="interrupted"):
+            return vaekit.train(*args, hooks=[*hooks, stop], **options)
+
+    search(tmp_path / "s", trials=1)
+    monkeypatch.setattr(module, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "s", trials=5)
+    monkeypatch.undo()
+    after = search(tmp_path / "s", trials=2)
+    assert [trial.state for trial in after.trials] == ["complete", "failed"]
+
+
+def test_the_best_configuration_keeps_the_recipes_own_time(tmp_path: Path) -> None:
+    found = search(tmp_path / "s", trials=2, time="60s")
+    assert recipes.resolve(found.config).train.time == recipes.resolve("digits").train.time
+    mine = search(tmp_path / "t", trials=2, time="60s", overrides=[*QUICK, "train.time=40s"])
+    assert recipes.resolve(mine.config).train.time == "40s"

@@ -184,20 +184,21 @@ class Parts:
 
     def __init__(self, out: Path, key: str) -> None:
         self.out, self.key = out, key
-        self.folder = out.with_name(f".{out.name}.{key[:12]}.parts")
+        self.home = out.with_name(f".{out.name}.parts")
+        self.folder = self.home / key[:12]
         self.index: list[int] = []  # rows of each piece
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the folder; it goes if nothing is in it in the end. Raises `RunError` where another process has it."""
+        """Hold the place; it goes if nothing is to be gone on with. Raises `RunError` where another process has it."""
         with writable(self.out):
             self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with alone(self.folder, "scored"):
+        with alone(self.home, "scored"):
+            try:
                 yield
-        finally:
-            if not self.index:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            finally:
+                if not self.index:
+                    shutil.rmtree(self.home, ignore_errors=True)
 
     def open(self) -> int:
         """The rows that are done already."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaekit import recipes
 from vaekit import run as runs
+from vaekit.engine.checkpoint import write_atomically
 from vaekit.engine.fit import EpochEnd, Event, Progress
 from vaekit.errors import ConfigError, RunError, near
 from vaekit.metrics import Estimate
@@ -44,7 +45,7 @@ class Wanted:
     metric: str
     out: Path
     deadline: float | None  # in the time of `time.perf_counter()`
-    budget: float | None  # of a trial, in seconds, where the recipe has one
+    time: str | None  # of a trial, where the recipe has one
 
 
 def tune(
@@ -107,7 +108,7 @@ def tune(
     bind(study, recipes.to_yaml(config.as_dict()), ranges, path)
     bury(study)
     deadline = None if time is None else began + seconds(time)
-    wanted = Wanted(what, data, data_dir, overrides, metric, path, deadline, config.train.budget)
+    wanted = Wanted(what, data, data_dir, overrides, metric, path, deadline, config.train.time)
     if not study.get_trials(deepcopy=False):
         own = own_values(ranges, config)
         known = set(own) == set(ranges)
@@ -181,7 +182,7 @@ def one(study: Study, ranges: Space, wanted: Wanted, hidden: list[int], heard: H
         study.tell(trial, state=TrialState.FAIL)
     else:
         study.tell(trial, value)
-    keep_best(study, wanted.out, place)
+    keep_best(study, wanted, place)
     if heard is not None:
         records = [record_of(each) for each in study.get_trials(deepcopy=False)]
         heard(records[trial.number], best_of(study))
@@ -194,7 +195,7 @@ def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: lis
     overrides = [*wanted.overrides, *assignments(values, hidden)]
     if wanted.deadline is not None:
         rest = max(1.0, wanted.deadline - clock.perf_counter() - 0.5)
-        overrides.append(f"train.time={min(rest, wanted.budget or rest):.1f}s")
+        overrides.append(f"train.time={min(rest, seconds(wanted.time) if wanted.time else rest):.1f}s")
     percent = [0, -1]  # of the trial: now, and when the bound was last reported
 
     def hook(event: Event) -> None:
@@ -206,7 +207,10 @@ def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: lis
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-    return train(wanted.what, wanted.data, data_dir=wanted.data_dir, overrides=overrides, out=place, hooks=[hook])
+    run = train(wanted.what, wanted.data, data_dir=wanted.data_dir, overrides=overrides, out=place, hooks=[hook])
+    if run.info.reason == "interrupted":  # by the user, who means the search
+        raise KeyboardInterrupt
+    return run
 
 
 def measured(run: Run, metric: str) -> float:
@@ -222,14 +226,16 @@ def measured(run: Run, metric: str) -> float:
     return value.mean
 
 
-def keep_best(study: Study, out: Path, place: Path) -> None:
-    """Keep the run of the best trial alone, and write its configuration."""
+def keep_best(study: Study, wanted: Wanted, place: Path) -> None:
+    """Keep the run of the best trial alone, and write its configuration, with the recipe's own time to train."""
     best = best_of(study)
     if best is None or place.name != f"{best.number:04}":
         shutil.rmtree(place, ignore_errors=True)
         return
-    shutil.copyfile(place / runs.CONFIG, out / f".{BEST}")
-    os.replace(out / f".{BEST}", out / BEST)
+    raw = recipes.read(place / runs.CONFIG)
+    recipes.put(raw, "train.time", wanted.time)
+    head = f"# The best configuration of the search around '{study.study_name}'. `vaekit train` takes this file.\n"
+    write_atomically(wanted.out / BEST, (head + recipes.to_yaml(raw.values)).encode())
     running = {f"{trial.number:04}" for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()}
     for other in place.parent.iterdir():
         if other.name not in {place.name, *running}:
