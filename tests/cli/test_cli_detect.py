@@ -47,9 +47,14 @@ def test_new_rows_become_a_table_of_verdicts(folder: Path, tmp_path: Path) -> No
     assert made.exit_code == 0, (said(made), made.exception)
     stored = pd.read_csv(tmp_path / "s.csv")
     assert len(stored) == 120 and stored["p_value"].tail(20).median() < 0.1 < stored["p_value"].head(100).median()
-    assert f"{stored['abnormal'].sum()} of 120 rows of new.csv abnormal, by the score exemplar+error" in said(made)
+    assert f"{stored['abnormal'].sum()} of 120 rows of new.csv abnormal, by the score exemplar+error" in said(
+        made
+    ) and "AUROC" in said(made)
     assert "validation split" in said(made) and str(tmp_path / "s.csv") in said(made)
+    assert "because" in said(made) and "expected" in said(made), "the most abnormal rows are listed"
     refused(invoke("detect", folder / "run", "--data", folder / "new.csv", "-o", tmp_path / "s.csv"), "--force")
+    bare = invoke("detect", folder / "run", "--data", folder / "new.csv", "-o", tmp_path / "t.csv", "--reasons", "0")
+    assert bare.exit_code == 0 and "column_1" not in pd.read_csv(tmp_path / "t.csv").columns
 
 
 def test_the_runs_own_test_split_is_shown_with_reasons(folder: Path) -> None:

@@ -68,6 +68,12 @@ def detect(
         option("Q", "Instead, a false discovery rate: at most this share of those called abnormal is normal.", "--fdr"),
     ] = None,
     samples: Draws = 0,
+    reasons: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Columns that are named for each abnormal row; 0: none, which is faster."
+        ),
+    ] = 3,
     limit: Annotated[int | None, option("N", "At most so many rows, evenly spaced.", "--limit", least=1)] = None,
     seed: Seed = 0,
     out: Annotated[
@@ -92,7 +98,7 @@ def detect(
     where = target(out, runs[0] / "scores.csv", force, ["csv", "parquet"])
     loaded = [store.load(run) for run in runs]
     settings: dict[str, Any] = {"score": score, "level": LEVEL if level is None else level, "fdr": fdr}
-    settings |= {"samples": samples, "seed": seed}
+    settings |= {"samples": samples, "seed": seed, "reasons": reasons}
     if (
         data is not None
         and Path(data).suffix.lower() in STREAMED
@@ -122,7 +128,12 @@ def in_pieces(runs: Sequence[Run], data: str, out: Path, settings: dict[str, Any
         screen.note(remark)
     if not silent:
         verdict(found)
-        screen.show(most_abnormal([(one.id, one.score, one.p_value, one.because) for one in found.most], True))
+        screen.show(
+            most_abnormal(
+                [(one.id, one.score, one.p_value, one.because) for one in found.most],
+                any(one.because for one in found.most),
+            )
+        )
         screen.say(f"wrote {found.path}")
     return found.as_dict()
 
