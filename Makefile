@@ -77,6 +77,7 @@ bench-anomaly: install
 	$(BIN)/python benchmarks/anomaly/images.py fashion
 	$(BIN)/python benchmarks/anomaly/images.py strangers
 	$(BIN)/python benchmarks/anomaly/reasons.py
+	$(BIN)/python benchmarks/anomaly/robust.py
 	$(BIN)/python benchmarks/anomaly/speed.py
 
 bench-tuning: install

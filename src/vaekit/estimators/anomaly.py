@@ -16,7 +16,7 @@ from vaekit.build import build_model, build_objective, mean_of
 from vaekit.config import Config
 from vaekit.core import DataSpec
 from vaekit.data import from_arrays
-from vaekit.data.dataset import Dataset, Preparation
+from vaekit.data.dataset import Dataset, Preparation, Rows
 from vaekit.data.resident import ResidentRows
 from vaekit.data.values import prepare
 from vaekit.engine.fit import fit
@@ -25,6 +25,7 @@ from vaekit.metrics.abnormality import parse
 from vaekit.metrics.conformal import discoveries, threshold
 from vaekit.metrics.detector import Detector, codes_of, others, scan
 from vaekit.metrics.reasons import Reasons
+from vaekit.model import VAE
 from vaekit.recipes import resolve
 
 try:
@@ -171,11 +172,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             if fitted.reason == "interrupted":
                 warnings.warn(f"fitting was interrupted: {len(models)} of {self.n_models} models", stacklevel=2)
                 break
-        codes = [codes_of(model, data.train, seed) for model in models]
+        abnormal = 0.0 if isinstance(self.contamination, str) else float(self.contamination)
+        training = usual_rows(models, data.train, abnormal, seed)
+        codes = [codes_of(model, training, seed) for model in models]
         normal = data.validation if len(data.validation) else data.train
         parts = scan(models, codes, normal, recipe.names, seed=seed).parts
-        reference = scan(models, codes, data.train, recipe.names, others(len(data.train)), seed=seed).parts
-        abnormal = 0.0 if isinstance(self.contamination, str) else float(self.contamination)
+        reference = scan(models, codes, training, recipe.names, others(len(training)), seed=seed).parts
         self.detector_ = Detector(models, recipe, codes, parts, reference, seed=seed).without(abnormal)
         self.offset_ = self._offset(rows)
         return self
@@ -288,6 +290,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _scanned(self, X: ArrayLike) -> torch.Tensor:
         rows = self._rows(X)
         return self.detector_.scan(rows).parts
+
+
+def usual_rows(models: Sequence[VAE], rows: Rows, abnormal: float, seed: int) -> Rows:
+    """The training rows without the share that has the lowest bounds: what is abnormal shall not be what others are like."""
+    if not abnormal:
+        return rows
+    cost = scan(models, [None] * len(models), rows, ("elbo",), seed=seed).parts[:, 0]
+    return rows.select(cost.argsort(stable=True)[: max(2, round(len(rows) * (1 - abnormal)))].sort().values)
 
 
 def place_and_unit(rows: Array) -> tuple[Array, Array]:
