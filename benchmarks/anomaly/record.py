@@ -66,7 +66,8 @@ def tables(key: str, found: dict[str, Any]) -> list[str]:
         if key.endswith("judging")
         else "The eleven on which it was chosen"
     )
-    lines = [f"## {head}", "", f"AUROC in percent, means over {found['seeds']} seeds; {found['machine']}.", ""]
+    what = f"AUROC in percent, means over {found['seeds']} seeds; {found['machine']}. The one model has 3,000 steps."
+    lines = [f"## {head}", "", what, ""]
     body = [["table", *contenders]]
     for name, table in found["tables"].items():
         body.append([name, *(f"{100 * statistics.mean(table[contender]['auroc']):.1f}" for contender in contenders)])
@@ -82,10 +83,13 @@ def tables(key: str, found: dict[str, Any]) -> list[str]:
     body.append(["mean average precision", *(f"{100 * value:.1f}" for value in precision)])
     seconds = [max(statistics.median(t[c]["seconds"]) for t in found["tables"].values()) for c in contenders]
     body.append(["seconds, the slowest table", *(f"{value:.1f}" for value in seconds)])
-    return [*lines, *rows(body), ""]
+    note = (
+        "Where PyOD's PCA has 50.0, its scores are no numbers: it divides by the variance of directions that have none."
+    )
+    return [*lines, *rows(body), "", note, ""]
 
 
 def rows(body: list[list[str]]) -> list[str]:
     """A Markdown table; the first row is the header."""
-    head, *rest = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in body]
+    head, *rest = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in body]
     return [head, "|" + "---|" * len(body[0]), *rest]
