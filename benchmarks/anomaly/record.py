@@ -62,7 +62,7 @@ def tables(key: str, found: dict[str, Any]) -> list[str]:
         for contender in contenders
     }
     head = (
-        "The eleven tables on which the default was judged, once"
+        "The eleven tables on which the default was judged"
         if key.endswith("judging")
         else "The eleven on which it was chosen"
     )
