@@ -142,8 +142,8 @@ def test_texts_are_recipes() -> None:
 
 def test_what_a_recipe_says() -> None:
     assert parse("kl").words == SCORES["kl"].words and parse("kl").unit == "nats"
-    assert parse("kl+error").words.startswith("the sum of scores standardized by normal rows: kl, ")
-    assert parse("kl|error").words.startswith("the highest of scores standardized by normal rows: kl, ")
+    assert parse("kl+error").words.startswith("the sum of scores standardized by training rows: kl, ")
+    assert parse("kl|error").words.startswith("the highest of scores standardized by training rows: kl, ")
     assert parse("kl+error").unit == "" and not parse("kl+error").plain
     assert parse("code_length").unit == "" and not parse("code_length").plain, "unusual both ways: it is standardized"
 

@@ -64,22 +64,26 @@ def tune(
 
     check_json(json_file, force)
     silent = quiet or json_file == "-"
-    found = task(
-        what,
-        data,
-        trials=trials,
-        time=None if time is None else checked(time),
-        space=space,
-        storage=storage,
-        metric=metric,
-        sampler=cast("Sampler", sampler),
-        data_dir=data_dir,
-        overrides=settings or [],
-        out=out,
-        seed=seed,
-        heard=None if silent else told,
-        started=ctx.obj if isinstance(ctx.obj, float) else None,
-    )
+    try:
+        found = task(
+            what,
+            data,
+            trials=trials,
+            time=None if time is None else checked(time),
+            space=space,
+            storage=storage,
+            metric=metric,
+            sampler=cast("Sampler", sampler),
+            data_dir=data_dir,
+            overrides=settings or [],
+            out=out,
+            seed=seed,
+            heard=None if silent else told,
+            started=ctx.obj if isinstance(ctx.obj, float) else None,
+        )
+    except KeyboardInterrupt:
+        screen.note("the trials that were finished are kept: the same command goes on with the search")
+        raise
     page = written(found)
     if json_file != "-":
         ended(found, page)

@@ -46,8 +46,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """A few small variational autoencoders that learn what rows of numbers are usually like, and say which are not.
 
     Columns are standardized and modelled by Student's t, whose heavy tails keep stray values from ruling the training. Half
-    of the models weigh the KL by 0.1: they code more of a row, and see other anomalies. A row's score is the sum, over the
-    models and two scores, of what the row costs beyond usual rows: `exemplar`, −log p(x | z) − log q̄(z), which is high where
+    of the models weigh the KL by 0.1: they code more of a row, and see other anomalies. A row's score is the sum of two, each
+    averaged over the models and then standardized by training rows: `exemplar`, −log p(x | z) − log q̄(z), which is high where
     a row is explained badly or its code lies where training rows have few; and `error`, the squared error of the
     reconstruction. This default was chosen on eleven tables of ADBench and judged on eleven others: see `benchmarks/anomaly`.
 

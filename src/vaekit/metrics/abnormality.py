@@ -224,7 +224,7 @@ class Recipe:
             return each[0]
         how = "the highest" if self.highest else "the sum"
         listed = "; ".join(f"{name}, {words}" for name, words in zip(self.names, each, strict=True))
-        return f"{how} of scores standardized by normal rows: {listed}"
+        return f"{how} of scores standardized by training rows: {listed}"
 
     @property
     def unit(self) -> str:

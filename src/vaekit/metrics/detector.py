@@ -17,7 +17,7 @@ from vaekit.metrics.abnormality import Codes, Recipe, Seen, Usual, see, together
 from vaekit.metrics.conformal import p_values
 from vaekit.metrics.noise import reseed
 from vaekit.metrics.pointwise import centre, centred
-from vaekit.metrics.prepare import Split, chunks, device_of
+from vaekit.metrics.prepare import Split, chunks, device_of, evenly
 from vaekit.metrics.reasons import Reasons, repairs
 from vaekit.model import VAE
 
@@ -176,11 +176,6 @@ def others(total: int) -> Tensor:
     """Training rows that scores are standardized by: others than the exemplars, where there are enough."""
     order = exemplars(total)
     return order if total < 2 * len(order) else (order + total // (2 * len(order))) % total
-
-
-def evenly(total: int, n: int) -> Tensor:
-    """n row numbers out of `total`, evenly spaced, (n,)."""
-    return ((torch.arange(n, dtype=torch.float64) + 0.5) * (total / max(n, 1))).long()
 
 
 def digest(*values: object) -> str:

@@ -124,3 +124,12 @@ def device_of(batch: Batch) -> torch.device:
     """Where a batch is."""
     x = batch.x if isinstance(batch.x, Tensor) else next(iter(batch.x.values()))
     return x.device
+
+
+def evenly(total: int, n: int) -> Tensor:
+    """n row numbers out of `total`, evenly spaced: rows may lie in the order of their classes, (n,).
+
+    >>> evenly(100, 4).tolist()
+    [12, 37, 62, 87]
+    """
+    return ((torch.arange(n, dtype=torch.float64) + 0.5) * (total / max(n, 1))).long()

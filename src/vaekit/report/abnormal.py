@@ -111,7 +111,7 @@ def strips(found: Attribution, easel: Easel, which: str) -> list[Panel]:
         return [image_panel(easel.sheet(found.inputs, count, WIDE), f"The {count} {which} examples.", STRIP, which)]
     heat, coloured = overlay(found.inputs, found.nats, spec, easel.window)
     plain = [as_colour(x, spec, easel.window) for x in (found.inputs, found.expected)]
-    names = (which, "expected", "surprising")
+    names = (which, "expected", "surprise")
     alts = (
         f"The {count} {which} examples.",
         "What the model expects in their place.",

@@ -168,7 +168,7 @@ def detect(
         split: of the run's own data.
         score: elbo, reconstruction, importance_weighted, kl, error, latent_density, exemplar, regret, complexity,
             code_length; a sum (exemplar+error), or the highest of some (complexity|code_length), each standardized by the
-            normal rows. None: the default that was chosen by measurement.
+            training rows. None: the default that was chosen by measurement.
         level: the share of normal rows that may be called abnormal.
         fdr: the share of those called abnormal that may be normal, instead.
         samples: draws from q for expectations; 0: the centre of q stands for them.

@@ -15,7 +15,7 @@ from vaekit.data import Rows, read
 from vaekit.data.context import unknown_in
 from vaekit.engine.runtime import Runtime
 from vaekit.errors import ConfigError, DataError
-from vaekit.metrics.prepare import Chunk, chunks
+from vaekit.metrics.prepare import Chunk, chunks, evenly
 from vaekit.run import Run, SplitName
 
 Progress = Callable[[int, int], None]  # done, of all
@@ -104,15 +104,6 @@ def walk(run: Run, where: Chosen, seed: int, progress: Progress | None = None) -
 def name_of(data: Any) -> str:
     """What data in hand is called."""
     return Path(data).name if isinstance(data, str | Path) else "data in hand"
-
-
-def evenly(total: int, n: int) -> Tensor:
-    """n row numbers out of `total`, evenly spaced: rows may lie in the order of their classes, (n,).
-
-    >>> evenly(100, 4).tolist()
-    [12, 37, 62, 87]
-    """
-    return ((torch.arange(n, dtype=torch.float64) + 0.5) * (total / n)).long()
 
 
 def device_for(run: Run) -> torch.device:

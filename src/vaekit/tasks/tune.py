@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import time as clock
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from vaekit.schedules import seconds
 from vaekit.tasks.evaluate import Evaluation, evaluate
 from vaekit.tasks.space import Space, assignments, hidden_of, own_values, read_space, standard_space, widened
 from vaekit.tasks.study import BEST, Sampler, TrialRecord, Tuned, best_of, bind, bury, open_study, record_of, result
-from vaekit.tasks.train import train
+from vaekit.tasks.train import Interrupted, train
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -207,7 +208,9 @@ def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: lis
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-    run = train(wanted.what, wanted.data, data_dir=wanted.data_dir, overrides=overrides, out=place, hooks=[hook])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Interrupted)  # which would say how to go on with a run that is taken away
+        run = train(wanted.what, wanted.data, data_dir=wanted.data_dir, overrides=overrides, out=place, hooks=[hook])
     if run.info.reason == "interrupted":  # by the user, who means the search
         raise KeyboardInterrupt
     return run
