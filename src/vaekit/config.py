@@ -154,7 +154,9 @@ def import_class(path: str) -> type:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # a module that is not ours may raise anything
         why = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"'{path}' cannot be imported ({why}); is the module on PYTHONPATH?") from None
+        raise ConfigError(
+            f"'{path}' cannot be imported ({why}); is the module in this folder, or on PYTHONPATH?"
+        ) from None
     if not inspect.isclass(found):
         raise ConfigError(f"'{path}' is not a class")
     return found

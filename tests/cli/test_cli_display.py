@@ -30,7 +30,7 @@ def ended(epoch: int, validated: bool = True, best: float | None = -101.25) -> E
         "best_elbo_nats": best,
         "skipped": 0,
     }
-    return EpochEnd(record)
+    return EpochEnd(record, fraction=epoch / 100)
 
 
 class Clock:

@@ -39,9 +39,9 @@ def test_the_frame_is_grey_whatever_the_images_are() -> None:
 
 
 def test_small_images_are_enlarged_by_a_whole_factor_and_large_ones_not() -> None:
-    assert grid(examples(GREY, 1), GREY).size == (7 * 10 + 2, 5 * 10 + 2)
+    assert grid(examples(GREY, 1), GREY).size == (7 * 10 + 2 * 3, 5 * 10 + 2 * 3)
     large = DataSpec((1, 90, 130), levels=2)
-    assert grid(examples(large, 1), large).size == (130 + 2 * 3, 90 + 2 * 3)
+    assert grid(examples(large, 1), large).size == (130 + 2 * 6, 90 + 2 * 6)
 
 
 def test_a_grid_is_about_square_when_columns_are_not_given() -> None:

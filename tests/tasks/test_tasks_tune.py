@@ -78,6 +78,15 @@ def test_a_study_goes_on(tmp_path: Path) -> None:
         search(tmp_path / "s", overrides=[*QUICK, "train.epochs=5"])
 
 
+def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
+    """What is stopped depends on how far a trial is, and not on when the clock is looked at (without a budget of time)."""
+    untimed = (*QUICK, "train.time=null")
+    searches = [search(tmp_path / name, trials=12, seed=3, overrides=untimed) for name in ("a", "b")]
+    first, second = ([(one.state, one.value, one.params) for one in found.trials] for found in searches)
+    assert first == second
+    assert "pruned" in {state for state, *_ in first}
+
+
 def test_trials_that_fail_do_not_stop_the_study(tmp_path: Path) -> None:
     space = {"train.lr": {"choice": [1e-3, 1e30]}}
     found = search(tmp_path / "s", space=space, trials=8, sampler="random", overrides=[*QUICK, "train.max_skipped=0"])

@@ -73,4 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--debug" in given:
         given = ["--debug", *(argument for argument in given if argument != "--debug")]
     screen.tolerant_streams()
+    if arguments is None:
+        sys.path.append("")  # so that my_priors:Mine is found in the working directory, as `python -m` would find it
     app(given, prog_name="vaekit", obj=process_start() if arguments is None else None)

@@ -125,7 +125,7 @@ def figures(found: Evaluation) -> list[tuple[str, str, str, str]]:
     shown = [(name, screen.figure(value.mean, value.stderr), unit, why) for name, value, unit, why in rows if value]
     units = (
         "active units",
-        f"{found.active_units} of {len(found.kl_per_dimension)}",
+        f"{found.active_units} of {found.latent_dimensions}",
         "",
         "latents that vary with data",
     )

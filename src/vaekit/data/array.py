@@ -28,7 +28,9 @@ class Array(Source):
             Runs on arrays in memory have none, and cannot open their data again.
         levels: the number of levels, where the rule above does not fit: 8-bit values are reduced to fewer equal bins,
             and whole floats, or floats in [0, 1] on a grid, are counted.
-        validation, test: shares, fractions below 1 or counts, where the path does not give the set itself.
+        validation: the share held out to choose the weights on, a fraction below 1 or a count, where the path does not give
+            the set itself.
+        test: the share held out for evaluation, said in the same way.
         seed: of the split.
         limit: at most so many rows of each file, for a quick trial.
         context: entries that condition the model: `label`, or any other array of the `.npz` file with a row for each of

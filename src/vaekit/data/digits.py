@@ -21,7 +21,8 @@ class Digits(Source):
     """Small handwritten digits that come with scikit-learn: 1,797 images, 8×8, 17 grey levels, labels 0 to 9.
 
     Arguments:
-        validation, test: shares, classes in proportion: fractions below 1, or counts.
+        validation: the share held out to choose the weights on, classes in proportion: a fraction below 1, or a count.
+        test: the share held out for evaluation, said in the same way.
         seed: of the split.
         limit: at most so many images, for a quick trial.
         context: entries that condition the model: `label`.

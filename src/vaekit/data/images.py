@@ -47,7 +47,8 @@ class Images(Source):
         size: the side of a square, (height, width), or (channels, height, width) with 1 or 3 channels. Not given: the
             files' own, at most 64 pixels on the shorter side. Channels not given: grey if all files are, else RGB.
         fit: `crop` (scale and cut the centre), `pad` (scale and fill with black), `stretch`.
-        validation, test: shares, fractions below 1 or counts.
+        validation: the share held out to choose the weights on, a fraction below 1 or a count.
+        test: the share held out for evaluation, said in the same way.
         seed: of the split.
         limit: at most so many files, for a quick trial.
         memory_mb: beyond so many decoded megabytes (2²⁰ bytes) the folder is streamed.

@@ -32,7 +32,8 @@ class Table(Source):
         id: the column that names the rows, which is not modelled.
         missing: what is done about empty cells and NaN: `error` refuses them, `drop` leaves such rows out, `observed`
             keeps them, and the bound counts what is there.
-        validation, test: shares, fractions below 1 or counts.
+        validation: the share held out to choose the weights on, a fraction below 1 or a count.
+        test: the share held out for evaluation, said in the same way.
         seed: of the split.
         limit: at most so many rows, for a quick trial.
         context: columns that condition the model, which are not modelled: `label`, or any other; text and whole numbers

@@ -39,6 +39,7 @@ class EpochEnd:
     """The line of the log that was just written."""
 
     record: dict[str, Any]
+    fraction: float  # of the planned training that is done, in [0, 1]
 
 
 Event = Progress | EpochEnd
@@ -158,7 +159,7 @@ class Reporter:
 
     def epoch_end(self, record: dict[str, Any]) -> None:
         """Tell the hooks of a finished epoch."""
-        self.send(EpochEnd(record))
+        self.send(EpochEnd(record, self.training.progress()))
 
     def send(self, event: Event) -> None:
         for hook in self.hooks:

@@ -38,7 +38,7 @@ class Estimate:
         return (
             f"{self.mean:.4g}"
             if math.isnan(self.stderr)
-            else f"{self.mean:.{digits(self.stderr)}f} ± {self.stderr:.2g}"
+            else f"{self.mean:.{digits(self.stderr)}f} ± {self.stderr:.{digits(self.stderr)}f}"
         )
 
 

@@ -61,7 +61,7 @@ def square(pixels: Pixels) -> int:
 def line_width(cells: Pixels) -> int:
     """Separators: thin beside an image, but seen also where the grid is shown smaller."""
     longer: int = max(cells.shape[1:3])
-    return max(1, longer // 40)
+    return max(1, longer // 20)
 
 
 def framed(pixels: Pixels, columns: int, line: int) -> Pixels:

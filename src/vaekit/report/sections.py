@@ -220,9 +220,9 @@ def activity(material: Material) -> Section:
     if figures is None:
         return absent(name, title, material, "figures")
     kl = figures.found.kl_per_dimension
+    if len(kl) < figures.found.latent_dimensions:
+        return Section(name, title, missing="The prior has one KL for a whole code, and none for each dimension.")
     spread = torch.tensor(kl) if material.embedding is None else material.embedding.mean.var(0)
-    if len(spread) != len(kl):
-        spread = torch.tensor(kl)
     # As many as were counted on all examples: those whose codes differ most.
     counted = set(spread.argsort(descending=True)[: figures.found.active_units].tolist())
     active = [number in counted for number in range(len(kl))]

@@ -46,7 +46,7 @@ def tiles(figures: Figures | None, best: Mapping[str, Any] | None) -> tuple[Tile
         tile("ELBO", found.elbo_nats, "nats per example"),
         tile("importance-weighted bound", found.importance_weighted_nats, f"nats per example, {found.samples} samples"),
         *bits,
-        Tile("active dimensions", str(found.active_units), unit=f"of {len(found.kl_per_dimension)}"),
+        Tile("active dimensions", str(found.active_units), unit=f"of {found.latent_dimensions}"),
     )
 
 
@@ -157,7 +157,7 @@ def figures_table(figures: Figures, spec: DataSpec) -> Table:
         ),
     ]
     lines = [Row(name, with_unit(value, unit), text) for name, value, unit, text in rows if value is not None]
-    total = len(found.kl_per_dimension)
+    total = found.latent_dimensions
     lines += [
         Row("active dimensions", f"{found.active_units} of {total}", "Dimensions that say something about the data."),
         Row("effective dimensions", f"{found.effective_dimensions:.1f}", "Over how many the KL is spread, if evenly."),

@@ -74,8 +74,9 @@ class Evaluation:
     kl_nats: Estimate
     effective_samples: Estimate  # of the importance weights
     kl_per_group: Mapping[str, Estimate]
-    kl_per_dimension: tuple[float, ...]  # nats; groups one after the other, maps flattened
-    active_units: int
+    kl_per_dimension: tuple[float, ...]  # nats; groups one after the other, maps flattened; one a group without sites
+    latent_dimensions: int  # numbers in one code
+    active_units: int  # of them
     effective_dimensions: float  # how many dimensions the KL is spread over
     mse: Estimate  # of the central reconstruction, in squared units of the data
     psnr_db: Estimate | None
@@ -121,7 +122,7 @@ class Evaluation:
             figures["marginal_nats"] = self.by_class.marginal_nats
             figures |= {"accuracy": self.by_class.accuracy} if self.by_class.accuracy else {}
         lines = [f"  {name:26} {value}" for name, value in figures.items()]
-        return "\n".join([head, *lines, f"  {'active_units':26} {self.active_units} of {len(self.kl_per_dimension)}"])
+        return "\n".join([head, *lines, f"  {'active_units':26} {self.active_units} of {self.latent_dimensions}"])
 
 
 def evaluate(
@@ -196,6 +197,7 @@ def evaluation(
         effective_samples=found.effective_samples,
         kl_per_group=found.kl_per_group,
         kl_per_dimension=tuple(torch.cat([value.flatten() for value in kl.values()]).tolist()),
+        latent_dimensions=sum(values.numel() for values in found.variances.values()),
         active_units=active_units(found.variances),
         effective_dimensions=round(effective_dimensions(kl), 3),
         mse=near.estimate("mse"),

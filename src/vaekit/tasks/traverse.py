@@ -77,8 +77,8 @@ def traverse(
     above_zero("span", span)
     if not isinstance(steps, int) or steps < 2:
         raise ConfigError(f"steps: expected a whole number above 1, got {steps!r}")
-    kl = activity(run, data, split) if dimensions is None else None
-    numbers = ranked(kl) if kl is not None else checked(dimensions or (), width(run))
+    kl, use = (None, None) if dimensions is not None else activity(run, data, split)
+    numbers = ranked(use) if use is not None else checked(dimensions or (), width(run))
     point = None if base is None else embed(run, data, split, indices=[base])
     values = torch.linspace(-span, span, steps)
     asked = single(run, condition)
@@ -155,18 +155,22 @@ def context_of(run: Run, data: Any, split: SplitName, row: int) -> dict[str, Ten
     return rows_of(where.rows.context, where.order.to(where.device))
 
 
-def activity(run: Run, data: Any, split: SplitName) -> Tensor:
-    """The KL of every latent dimension in nats, over at most 500 examples, (d,)."""
+def activity(run: Run, data: Any, split: SplitName) -> tuple[Tensor | None, Tensor]:
+    """The KL of every latent dimension in nats, over at most 500 examples, and by what they are ranked, (d,) each.
+
+    A family without a KL for each dimension is ranked by how far its centres move.
+    """
     where = chosen(run, data, split, n=RANKED_ON)
     found = measure(run.model, where.rows, 1, order=where.order)
     kl = torch.cat([value.flatten() for value in found.kl_per_dimension.values()])
-    # A family without a KL for each dimension is ranked by how far its centres move.
-    return kl if len(kl) == width(run) else torch.cat([value.flatten() for value in found.variances.values()])
+    if len(kl) == width(run):
+        return kl, kl
+    return None, torch.cat([value.flatten() for value in found.variances.values()])
 
 
-def ranked(kl: Tensor) -> list[int]:
-    """The dimensions with the highest KL, highest first."""
-    return [int(number) for number in kl.argsort(descending=True)[:MOST]]
+def ranked(use: Tensor) -> list[int]:
+    """The dimensions that are used most, (d,) → at most ten, the most used first."""
+    return [int(number) for number in use.argsort(descending=True)[:MOST]]
 
 
 def checked(dimensions: Sequence[int], total: int) -> list[int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vaekit import recipes
 from vaekit import run as runs
 from vaekit.engine.checkpoint import write_atomically
-from vaekit.engine.fit import EpochEnd, Event, Progress
+from vaekit.engine.fit import EpochEnd, Event
 from vaekit.errors import ConfigError, RunError, near
 from vaekit.metrics import Estimate
 from vaekit.run import Run
@@ -83,7 +83,8 @@ def tune(
         metric: what is searched for: `elbo_nats` (of training's own validations), or any figure of an `Evaluation` of the
             validation split.
         sampler: `tpe` (a tree-structured Parzen estimator), or `random`, without stopping: for comparison.
-        data_dir, overrides: as for `train`.
+        data_dir: as for `train`.
+        overrides: as for `train`.
         out: the study's directory, by default `tuned/NAME`.
         seed: of the search; each process on one study needs its own.
         heard: called after every trial with its record and the best so far.
@@ -197,14 +198,16 @@ def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: lis
     if wanted.deadline is not None:
         rest = max(1.0, wanted.deadline - clock.perf_counter() - 0.5)
         overrides.append(f"train.time={min(rest, seconds(wanted.time) if wanted.time else rest):.1f}s")
-    percent = [0, -1]  # of the trial: now, and when the bound was last reported
+    reported = -1  # the percent of the trial at which the bound was last told
 
     def hook(event: Event) -> None:
-        if isinstance(event, Progress):
-            percent[0] = round(100 * event.fraction)
-        elif isinstance(event, EpochEnd) and event.record.get("validation") and percent[0] > percent[1]:
-            percent[1] = percent[0]
-            trial.report(event.record["validation"]["elbo_nats"], percent[0])
+        nonlocal reported
+        if not isinstance(event, EpochEnd) or not event.record.get("validation"):
+            return
+        percent = round(100 * event.fraction)
+        if percent > reported:
+            reported = percent
+            trial.report(event.record["validation"]["elbo_nats"], percent)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
