@@ -4,6 +4,12 @@
 #   make demo      train, evaluate and report on the embedded digits: no network needed beyond the package index
 #   make test      the tests
 #   make lint      formatting, lint and types
+#   make docs      the documentation as a site, in build/site: needs no network to build or to read
+#
+# What the documentation shows, run in full (nothing else should run beside it):
+#
+#   make notebooks         the tutorials, with their outputs and pictures
+#   make pages             what commands print on the pages, and the pictures there (VAEKIT_DATA for MNIST)
 #
 # Slow, each with stored results under benchmarks/ (run nothing beside them):
 #
@@ -25,10 +31,11 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CODE := src tests benchmarks docs/tools docs/notebooks
 CIFAR ?= $(VAEKIT_DATA)/cifar10
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test lint format clean bench-quality bench-throughput bench-images bench-conditions bench-anomaly bench-tuning
+.PHONY: install demo test lint format docs notebooks pages clean bench-quality bench-throughput bench-images bench-conditions bench-anomaly bench-tuning
 
 install: $(STAMP)
 
@@ -49,13 +56,22 @@ test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 
 format: install
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+docs: install
+	$(BIN)/python docs/tools/site_of_docs.py
+
+notebooks: install
+	$(BIN)/python docs/tools/notebooks.py
+
+pages: install
+	$(BIN)/python docs/tools/refresh.py
 
 bench-quality: install
 	$(BIN)/python benchmarks/quality/run.py mnist --seeds 0 1 2
@@ -87,4 +103,4 @@ bench-images: install
 	$(BIN)/python benchmarks/image_folder.py 50000 --train 90s --json benchmarks/image_folder.json
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache

@@ -2,95 +2,60 @@
 
 from __future__ import annotations
 
-import gzip
+import functools
 import re
 import shlex
-import struct
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from stand_ins import bring
 
+import reference
+import vaekit
+from notebooks import read, sources
+from pages import DOCS, ROOT, Block, blocks, digest, output_of, pages, pictures, stamp
 from vaekit.cli import main
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [page for page in pages() if page.parent in (DOCS, ROOT)]
+WITH_CODE = [page for page in PAGES if blocks(page, "sh", "python")]
 RECIPES = sorted((ROOT / "src" / "vaekit" / "configs").glob("*.yaml"))
-QUICK = {  # what takes long on a page, and the same made short
-    'vaekit.train("digits")': 'vaekit.train("digits", overrides=["train.epochs=1"])',
-    'vaekit.train("table-anomaly", data="table.csv")': (
-        'vaekit.train("table-anomaly", data="table.csv", overrides=["train.epochs=1"])'
-    ),
-    'overrides=["data.label=state"': 'overrides=["train.epochs=1", "data.label=state"',
-    'vaekit.tune("digits", trials=10': 'vaekit.tune("digits", trials=2, overrides=["train.epochs=1"]',
-    "VariationalAutoencoder(random_state=0), grid": "VariationalAutoencoder(max_epochs=1, random_state=0), grid",
-    "AnomalyDetector(": "AnomalyDetector(steps=20, n_models=1, ",
-    "PyODDetector(": "PyODDetector(steps=20, n_models=1, ",
-}
 MAKE = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1].split())  # type: ignore[index]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of a language on a page."""
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-
-
-def commands(page: Path) -> list[str]:
-    """The lines of a page's shell blocks, without comments."""
-    lines = [line.split(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with all that the documents speak of: photos/, good/, tables, and small stand-ins for the named sets."""
-    random = np.random.default_rng(0)
-    for folder in ("photos/cats", "photos/dogs", "good"):
-        (tmp_path / folder).mkdir(parents=True)
-        for number in range(24 if folder == "good" else 12):
-            pixels = random.integers(0, 256, size=(20, 24, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
-    for name in ("table", "new", "normal", "gaps"):
-        write_csv(tmp_path / f"{name}.csv", random, gaps=name == "gaps")
-    for page in PAGES:
-        for name, text in re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
-            (tmp_path / name).write_text(text, encoding="utf-8")
-    np.save(tmp_path / "table.npy", random.normal(size=(80, 5)).astype(np.float32))
-    (tmp_path / "cifar").mkdir()
-    for part, count in (("train", 60), ("test", 10)):
-        images = random.integers(0, 256, size=(count, 32, 32, 3), dtype=np.uint8)
-        np.savez(tmp_path / "cifar" / f"{part}.npz", images=images, labels=random.integers(0, 10, size=count))
-    for name in ("mnist", "fashion-mnist"):
-        write_idx(tmp_path / "sets" / name, random)
+    """A folder with all that the documents speak of, in which what takes long from Python is quick."""
+    bring(tmp_path)
     monkeypatch.setenv("VAEKIT_DATA", str(tmp_path / "sets"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    once = ["train.epochs=1"]
+    monkeypatch.setattr(vaekit, "train", changed(vaekit.train, once))
+    monkeypatch.setattr(vaekit, "tune", changed(vaekit.tune, once, trials=2))
+    monkeypatch.setattr(vaekit, "evaluate", changed(vaekit.evaluate, samples=3))
+    short: dict[str, dict[str, int]] = {
+        "VariationalAutoencoder": {"max_epochs": 1},
+        "AnomalyDetector": {"steps": 20, "n_models": 1},
+        "PyODDetector": {"steps": 20, "n_models": 1},
+    }
+    for name, settings in short.items():
+        monkeypatch.setattr(vaekit, name, functools.partial(getattr(vaekit, name), **settings))
     return tmp_path
 
 
-def write_csv(path: Path, random: np.random.Generator, gaps: bool) -> None:
-    """A table of numbers with named columns, and perhaps with empty cells."""
-    rows = [[f"{value:.3f}" for value in row] for row in random.normal(size=(60, 5))]
-    if gaps:
-        for number, row in enumerate(rows[::3]):
-            row[number % 5] = ""
-    lines = ["speed,flow,current,bearing,vibration", *(",".join(row) for row in rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def changed(function: Callable[..., Any], overrides: Sequence[str] = (), **fixed: Any) -> Callable[..., Any]:
+    """A task with some overrides behind those that are given, and some options as they are here."""
 
+    def call(*args: Any, **options: Any) -> Any:
+        if overrides:
+            options["overrides"] = [*options.get("overrides", ()), *overrides]
+        return function(*args, **options | fixed)
 
-def write_idx(folder: Path, random: np.random.Generator) -> None:
-    """The four files of an MNIST-like set, with a few images."""
-    folder.mkdir(parents=True)
-    for part, count in (("train", 90), ("t10k", 20)):
-        images = random.integers(0, 256, size=(count, 28, 28), dtype=np.uint8)
-        header = struct.pack(">IIII", 2051, count, 28, 28)
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
-        labels = random.integers(0, 10, size=count, dtype=np.uint8)
-        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(
-            gzip.compress(struct.pack(">II", 2049, count) + labels.tobytes())
-        )
+    return call
 
 
 def run(line: str) -> None:
@@ -112,15 +77,59 @@ def run(line: str) -> None:
     assert not ended.value.code, f"{line} ended with code {ended.value.code}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_commands_of_a_page_run(page: Path, place: Path) -> None:
-    for line in commands(page):
-        run(line)
+def run_block(block: Block, page: Path, names: dict[str, object]) -> None:
+    """Run a block of shell commands or Python, or write the file that it is."""
+    if block.file is not None:
+        Path(block.file).write_text(block.text, encoding="utf-8")
+    elif block.language == "sh":
+        for line in block.commands:
+            run(line)
+    elif block.language == "python":
+        exec(compile(block.text, str(page), "exec"), names)
 
 
-TABLE_OF_DATA = re.findall(
-    r"\| `(vaekit train .*?)`", (ROOT / "README.md").read_text(encoding="utf-8").split("## Your own data")[1]
-)
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+def test_a_page_runs_from_top_to_bottom(page: Path, place: Path) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(page, "sh", "python", "yaml"):
+        run_block(block, page, names)
+    if page != README:  # whose pictures are those of the first page
+        missing = [picture.name for picture in pictures(page) if not (place / picture.name).exists()]
+        assert not missing, f"{page.name} shows pictures that its own code does not make: {missing}"
+    for name in [name for name in sys.modules if name.startswith("my_")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "text")], ids=lambda page: page.stem)
+def test_output_stands_below_what_printed_it(page: Path) -> None:
+    printed = [output_of(page, block) for block in blocks(page, "sh", "python")]
+    for block in blocks(page, "text"):
+        assert block in printed, f"{page.name} shows an output below no code:\n{block.text}"
+        assert block.text.strip(), f"{page.name} shows an empty output; run docs/tools/refresh.py {page.stem}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "text")], ids=lambda page: page.stem)
+def test_outputs_are_those_of_the_code_above_them(page: Path) -> None:
+    assert stamp(page) == digest(page), f"the code of {page.name} has changed: run docs/tools/refresh.py {page.stem}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_is_of_a_language_that_is_looked_at(page: Path) -> None:
+    fences = re.findall(r"^( *)```(.*)$", page.read_text(encoding="utf-8"), re.M)
+    assert {language for _, language in fences} <= {"", "sh", "python", "yaml", "text"}
+    assert not any(indent for indent, _ in fences)
+
+
+def test_pictures_of_the_readme_are_those_of_the_first_page() -> None:
+    assert set(pictures(README)) <= {DOCS / "images" / path.name for path in pictures(DOCS / "index.md")}
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {picture.name for page in PAGES for picture in pictures(page)}
+    assert {path.name for path in (DOCS / "images").iterdir()} == shown
+
+
+TABLE_OF_DATA = re.findall(r"\| `(vaekit train .*?)`", README.read_text(encoding="utf-8").split("## Your own data")[1])
 
 
 @pytest.mark.parametrize("line", TABLE_OF_DATA)
@@ -128,41 +137,26 @@ def test_ways_to_bring_data_run(line: str, place: Path) -> None:
     run(line)
 
 
-def test_the_table_of_commands_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    documented = set(re.findall(r"`vaekit (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    shown = capsys.readouterr().out
-    for name in documented:
-        assert re.search(rf"\b{name}\b", shown), f"the README documents `{name}`, which --help does not show"
-    known = {
-        "train",
-        "evaluate",
-        "generate",
-        "reconstruct",
-        "edit",
-        "interpolate",
-        "traverse",
-        "embed",
-        "decode",
-        "report",
-    }
-    assert known | {"compare", "detect", "calibrate", "tune", "doctor", "list", "show", "init", "cite"} <= documented
+def test_commands_that_are_told_of_exist_with_their_options() -> None:
+    """Also those in the text of pages, which no test runs."""
+    known = {name: set(options) for name, options in reference.options().items()}
+    documented: set[str] = set()
+    texts = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+    texts |= {source.name: "\n".join(cell.source for cell in read(source).cells) for source in sources()}
+    for place, text in texts.items():
+        for line in re.findall(r"`vaekit ([a-z][^`]*)`", text):
+            for part in re.split(r", (?:`)?vaekit ", line):
+                name, *words = part.split()
+                assert name in known, f"{place} tells of a command {name}"
+                unknown = {word.split("=")[0] for word in words if word.startswith("-") and word != "-"} - known[name]
+                assert not unknown, f"{place} tells of {unknown} of {name}"
+                documented.add(name)
+    assert documented == set(known)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_of_a_page_runs(page: Path, place: Path) -> None:
-    names: dict[str, object] = {}
-    for block in blocks(page, "python"):
-        if match := re.match(r"# (my_\w+\.py)\n", block):
-            (place / match[1]).write_text(block, encoding="utf-8")
-            continue
-        quick = block
-        for slow, short in QUICK.items():
-            quick = quick.replace(slow, short)
-        exec(compile(quick, str(page), "exec"), names)
-    for name in [name for name in sys.modules if name.startswith("my_")]:
-        del sys.modules[name]
+def test_every_command_has_its_section() -> None:
+    headings = re.findall(r"^## (.*)$", (DOCS / "commands.md").read_text(encoding="utf-8"), re.M)
+    assert {name for heading in headings for name in heading.split(", ")} == set(reference.options())
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -172,8 +166,19 @@ def test_commands_in_the_comments_of_a_recipe_run(recipe: Path, place: Path) -> 
         run(line.replace("FOLDER", "cifar" if recipe.stem == "cifar10" else "photos").replace("FILE", table))
 
 
-def test_links_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To files, to headings of pages, or to pages that are made for the site."""
+    for target, _, heading in re.findall(r"\]\(([^)#\s]*)(#([^)]+))?\)", page.read_text(encoding="utf-8")):
+        if target.startswith("http") or target in {f"reference/{name}" for name in reference.PAGES}:
+            continue
+        aim = page.parent / target if target else page
+        assert aim.exists(), f"{page.name} links to {target}, which is not there"
+        if heading:
+            lines = re.findall(r"^#+ (.*)$", aim.read_text(encoding="utf-8"), re.M)
+            assert heading in {anchor(line) for line in lines}, f"{page.name} links to {target}#{heading}"
+
+
+def anchor(heading: str) -> str:
+    """A heading's name in links."""
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower())).strip("-")
