@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import re
 import shlex
 import sys
@@ -17,7 +19,10 @@ import reference
 import vaekit
 from notebooks import read, sources
 from pages import DOCS, ROOT, Block, blocks, digest, output_of, pages, pictures, stamp
+from refresh import shows
+from vaekit import config
 from vaekit.cli import main
+from vaekit.engine.plan import Plan
 
 README = ROOT / "README.md"
 PAGES = [page for page in pages() if page.parent in (DOCS, ROOT)]
@@ -108,7 +113,7 @@ def test_output_stands_below_what_printed_it(page: Path) -> None:
         assert block.text.strip(), f"{page.name} shows an empty output; run docs/tools/refresh.py {page.stem}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "text")], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != README and shows(page)], ids=lambda page: page.stem)
 def test_outputs_are_those_of_the_code_above_them(page: Path) -> None:
     assert stamp(page) == digest(page), f"the code of {page.name} has changed: run docs/tools/refresh.py {page.stem}"
 
@@ -152,6 +157,37 @@ def test_commands_that_are_told_of_exist_with_their_options() -> None:
                 assert not unknown, f"{place} tells of {unknown} of {name}"
                 documented.add(name)
     assert documented == set(known)
+
+
+SECTIONS = {
+    "data": "data",
+    "objective": "objectives",
+    "model.encoder": "nets",
+    "model.decoder": "nets",
+    "model.likelihood": "likelihoods",
+    "model.prior": "priors",
+    "model.posterior": "posteriors",
+    "model.context": "contexts",
+}
+
+
+def fields() -> set[str]:
+    """The dotted paths of all settings of all members of the families."""
+    known = {f"train.{field.name}" for field in dataclasses.fields(Plan)} | {"model.latent", *SECTIONS}
+    for section, family in SECTIONS.items():
+        for name in config.members(family):
+            known |= {f"{section}.{key}" for key in inspect.signature(config.find_class(family, name)).parameters}
+        known.add(f"{section}.name")
+    return known
+
+
+def test_settings_that_are_told_of_exist() -> None:
+    """Also those in the text of pages, which no test sets."""
+    known = fields()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:--set )?((?:data|model|objective|train)\.[a-z_.]+)", text):
+            assert name in known or name.endswith((".py", ".csv")), f"{page.name} tells of a setting {name}"
 
 
 def test_every_command_has_its_section() -> None:
