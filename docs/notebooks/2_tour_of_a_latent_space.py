@@ -7,6 +7,8 @@
 #
 # You have read notebook 1, so you know the encoder, the decoder, the prior, the posterior and the ELBO. There you wrote the model yourself; here
 # `vaekit` trains it, and each stop of the tour is one function. Beside it stands the formula that it computes. Everything runs in about a minute.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import math

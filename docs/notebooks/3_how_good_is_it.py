@@ -7,6 +7,8 @@
 #
 # You have read notebook 1, so you know the ELBO and its two terms, the log-likelihood and the KL. Here `vaekit` trains and measures, and beside each
 # figure stands its formula. Everything runs in about two minutes.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import bz2

@@ -6,6 +6,8 @@
 # measure whether digits that a model makes up help another program to learn. That is often promised and seldom measured.
 #
 # You need notebook 1: what a latent variable, a prior, an encoder and the ELBO are. The whole takes about three minutes.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import warnings

@@ -6,6 +6,8 @@
 # wrong with a row. And you see where the idea fails.
 #
 # You need notebook 1: the latent variable, the ELBO, and $\log p(x)$. The whole takes about a minute.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import matplotlib.pyplot as plt

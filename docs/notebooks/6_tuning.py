@@ -6,6 +6,8 @@
 # the winner of any contest looks better than it is, and how to find out what it is really worth.
 #
 # You need notebook 1: the latent variable and the ELBO, the training set and the test set. The whole takes two to three minutes.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import math
@@ -49,7 +51,7 @@ for split in ("train", "validation"):
 # choosing. What follows says why each is needed.
 #
 # (The number after ± is the **standard error**: the standard deviation of the figures of single pictures, divided by the square root of their number.
-# So far another set of pictures of the same size would typically be off.)
+# By about so much the mean is off, typically, from that over endlessly many pictures.)
 #
 # ## Why the training pictures cannot choose
 #

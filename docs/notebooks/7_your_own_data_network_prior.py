@@ -7,6 +7,8 @@
 #
 # You need notebook 1: what the ELBO and its two terms are, and what a nat is. Everything runs in about three minutes. (Your figures will differ a
 # little from the ones here: processors round differently, and a training makes much of a little.)
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import math

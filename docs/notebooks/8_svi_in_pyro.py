@@ -9,6 +9,8 @@
 # fails.
 #
 # You need notebook 1. Pyro is used in this notebook alone: `pip install pyro-ppl`. Everything runs in less than a minute.
+#
+# (To run it a second time, delete the folder `runs` first: nothing is overwritten.)
 
 # %%
 import warnings
@@ -252,7 +254,7 @@ for exact_kl in (False, True):
     assert agree(in_vaekit(run, held_out, exact_kl), in_pyro(program, x, exact_kl), seed=100 + exact_kl * 50)
 
 # %% [markdown]
-# They agree, and the test is sharp: the standard error of the difference is below a hundredth of a nat where everything is drawn, of 19.
+# They agree, and the test is sharp: the standard error of the difference is below a hundredth of a nat where everything is drawn, of 18.
 #
 # ### Would a mistake be noticed?
 #
@@ -493,7 +495,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# All eight trainings end within about a quarter of a nat of each other, and the two means differ by no more than the noise of the seeds. It is the
+# All eight trainings end within a quarter of a nat of each other, and the two means differ by no more than the noise of the seeds. It is the
 # same model, learned by the same method.
 #
 # How long does it take? We let both train five epochs in turn, several times over, so that whatever else the computer is doing slows down both, and

@@ -47,7 +47,7 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = 900) -> Noteboo
     """Run all cells in a folder; raises `nbclient.exceptions.CellExecutionError` at the first that fails."""
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel warns about its own debugger
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, timeout=timeout, resources=resources, record_timing=False)
+    client = NotebookClient(notebook, timeout=timeout, resources=resources, record_timing=False, coalesce_streams=True)
     client.execute()
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         output.get("data", {}).pop("image/jpeg", None)  # a second copy, which Pillow offers beside the PNG

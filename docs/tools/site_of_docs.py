@@ -27,7 +27,10 @@ from pages import DOCS, ROOT
 
 PAGES, SITE = ROOT / "build" / "pages", ROOT / "build" / "site"
 _MATHEMATICAL = [chr(code) for code in range(0x1D400, 0x1D800)]  # the slanted letters that browsers put for single ones
-_FUNCTION = re.compile(r"<mi>(?:log|ln|exp|max|min)</mi>(?=<mi>|<mn>)")  # log p, not logp
+_FUNCTION = re.compile(r"<mi>(?:log|ln|exp|max|min)</mi>(?=<mi|<mn>|<mrow>|<msub>)")  # log p, not logp
+_LETTER = re.compile(
+    r"\\(mathbb|mathcal) (\w)"
+)  # with braces the letter itself is of another kind, as browsers need it
 _NOTEBOOK = re.compile(r"\]\(notebooks/(\w+)\.ipynb")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
@@ -82,7 +85,9 @@ def with_formulas(page: str) -> str:
 
     def drawn(match: re.Match[str]) -> str:
         display = "block" if match[2] == "[" else "inline"
-        return _FUNCTION.sub(r'\g<0><mspace width="0.15em"/>', convert(html.unescape(match[3]), display=display))
+        tex = _LETTER.sub(r"\\\1{\2}", html.unescape(match[3]))
+        formula = convert(tex, display=display).replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
+        return _FUNCTION.sub(r'\g<0><mspace width="0.15em"/>', formula)
 
     return _FORMULA.sub(drawn, page)
 

@@ -199,3 +199,17 @@ def test_unknown_class_names_are_unknown() -> None:
 def test_labels_that_do_not_fit(labels: Any) -> None:
     with pytest.raises(DataError, match="y: expected"):
         read_labels(labels, 3, (), "y")
+
+
+def test_levels_that_are_too_few_are_refused_where_one_value_would_be_left() -> None:
+    x = np.arange(60).reshape(12, 5) % 12
+    with pytest.raises(DataError, match="set levels to 12"):
+        from_arrays(x, levels=8)
+    with pytest.raises(DataError, match="set levels to 12"):
+        from_arrays(x.astype(np.uint8), levels=4)
+
+
+def test_a_reduction_of_levels_is_said() -> None:
+    x = (np.arange(60).reshape(12, 5) * 4).astype(np.uint8)
+    assert "data: values are reduced from 256 to 8 levels" in from_arrays(x, levels=8, name="data").remarks
+    assert not from_arrays(x // 32, levels=8).remarks

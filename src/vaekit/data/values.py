@@ -75,7 +75,7 @@ def understand(x: NumberArray, levels: int | None, where: str) -> tuple[Preparat
     discrete = x.dtype.kind != "f"
     remarks: tuple[str, ...] = ()
     if levels is not None:
-        return Preparation(shape, levels, _raw_levels(x, levels, high)), ()
+        return _counted(x, shape, levels, high, where)
     if discrete and low >= 0 and high <= 1:
         return Preparation(shape, levels=2), ()
     if x.dtype == np.uint8 or (discrete and len(shape) == 3):
@@ -87,6 +87,21 @@ def understand(x: NumberArray, levels: int | None, where: str) -> tuple[Preparat
     elif len(shape) == 3:
         remarks = (f"{where}: float images are taken as continuous; store them as uint8 to count grey levels",)
     return Preparation(shape), remarks
+
+
+def _counted(
+    x: NumberArray, shape: tuple[int, ...], levels: int, high: float, where: str
+) -> tuple[Preparation, tuple[str, ...]]:
+    """The same where a count of levels is asked for. Raises `DataError` if the reduction to it would leave one value."""
+    raw = _raw_levels(x, levels, high)
+    if raw == levels:
+        return Preparation(shape, levels, raw), ()
+    if x.dtype.kind != "f" and high * levels < raw:
+        raise DataError(
+            f"{where}: expected values below {levels}, the levels asked for, or 8-bit values up to 255; got values up to "
+            f"{high:.0f}.\n  fix: set levels to {high + 1:.0f}"
+        )
+    return Preparation(shape, levels, raw), (f"{where}: values are reduced from {raw} to {levels} levels",)
 
 
 def _raw_levels(x: NumberArray, levels: int, high: float) -> int:
