@@ -28,9 +28,7 @@ from pages import DOCS, ROOT
 PAGES, SITE = ROOT / "build" / "pages", ROOT / "build" / "site"
 _MATHEMATICAL = [chr(code) for code in range(0x1D400, 0x1D800)]  # the slanted letters that browsers put for single ones
 _FUNCTION = re.compile(r"<mi>(?:log|ln|exp|max|min)</mi>(?=<mi|<mn>|<mrow>|<msub>)")  # log p, not logp
-_LETTER = re.compile(
-    r"\\(mathbb|mathcal) (\w)"
-)  # with braces the letter itself is of another kind, as browsers need it
+_LETTER = re.compile(r"\\(mathbb|mathcal) (\w)")  # braces make a letter of another kind of it, as browsers need
 _NOTEBOOK = re.compile(r"\]\(notebooks/(\w+)\.ipynb")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 

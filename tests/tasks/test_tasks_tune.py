@@ -239,11 +239,21 @@ def test_an_interruption_ends_the_search(tmp_path: Path, monkeypatch: pytest.Mon
 
     search(tmp_path / "s", trials=1)
     monkeypatch.setattr(module, "train", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        search(tmp_path / "s", trials=5)
+    for name in ("s", "t"):
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / name, trials=5)
     monkeypatch.undo()
     after = search(tmp_path / "s", trials=2)
     assert [trial.state for trial in after.trials] == ["complete", "failed"]
+    anew = search(tmp_path / "t", trials=3)  # here it was the recipe's trial that was interrupted
+    assert [(trial.state, trial.recipe) for trial in anew.trials[:2]] == [("failed", True), ("complete", True)]
+    assert not anew.trials[2].recipe
+    assert anew.recipe is not None and anew.recipe.number == 1
+
+
+def test_a_space_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a YAML file of fields and ranges"):
+        search(tmp_path / "s", space=tmp_path / "none.yaml")
 
 
 def test_the_best_configuration_keeps_the_recipes_own_time(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ def read_space(source: str | Path | Mapping[str, Any], config: Config) -> Space:
     with every mistake.
     """
     where = "space" if isinstance(source, Mapping) else str(source)
+    if not isinstance(source, Mapping) and not Path(source).is_file():
+        raise ConfigError(
+            f"{source}: no such file.\n  fix: a YAML file of fields and ranges, train.lr: {{float: [1e-4, 1e-2]}}"
+        )
     values = dict(source) if isinstance(source, Mapping) else recipes.read(source).values
     known, found, wrong = fields_of(config), {}, []
     for key, written in values.items():

@@ -111,13 +111,19 @@ def tune(
     bury(study)
     deadline = None if time is None else began + seconds(time)
     wanted = Wanted(what, data, data_dir, overrides, metric, path, deadline, config.train.time)
-    if not study.get_trials(deepcopy=False):
+    if owed(study):
         own = own_values(ranges, config)
         known = set(own) == set(ranges)
         study.enqueue_trial(own if known else {}, user_attrs={"recipe": True, "known": known})
     while left(study, trials, deadline):
         one(study, ranges, wanted, hidden_of(config), heard)
     return result(study, path, config.name, metric, ranges)
+
+
+def owed(study: Study) -> bool:
+    """Whether the recipe's own trial has still to be made: it was never begun, or only interrupted or killed."""
+    tried = [trial for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get("recipe")]
+    return all(trial.state.name == "FAIL" and "error" not in trial.user_attrs for trial in tried)
 
 
 def configured(what: Any, data: Any, overrides: Sequence[str]) -> Any:
@@ -208,7 +214,7 @@ def trained(trial: Trial, values: Mapping[str, Any], wanted: Wanted, hidden: lis
         if percent > reported:
             reported = percent
             trial.report(event.record["validation"]["elbo_nats"], percent)
-            if trial.should_prune():
+            if trial.should_prune() and not trial.user_attrs.get("recipe"):  # which all others are compared with
                 raise optuna.TrialPruned
 
     with warnings.catch_warnings():
